@@ -1,0 +1,1 @@
+"""Words everyone shares: types, clock, errors. No models, no I/O."""

@@ -1,0 +1,134 @@
+"""The nouns everyone shares. Time is axis 1 of every tensor that has time; latents are [B, T, C, H, W].
+
+Letters: B rows (samples or sessions), T latent frames, L condition tokens, C, H, W, D width, A heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Role(IntEnum):
+    """What a latent frame is to the backbone (FlowAct-R1, structured memory bank)."""
+
+    REFERENCE = 0
+    LONG = 1
+    SHORT = 2
+    STREAM = 3
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What steers a run of latent frames. It enters with its chunk and travels with it into memory.
+
+    Attributes:
+        audio: [B, T, 4, Da] features of the voice, one per video frame.
+        text: [B, T, L, Dt] tokens of the behaviour prompt that was current when the frame's chunk entered.
+        audio_present: [B, T] 1 where the voice is given, 0 where it is dropped (guidance, dropout).
+        text_present: [B, T] the same for the prompt.
+    """
+
+    audio: Tensor
+    text: Tensor
+    audio_present: Tensor
+    text_present: Tensor
+
+    def frames(self, start: int, stop: int) -> Conditions:
+        """The conditions of latent frames `start` to `stop`."""
+        return self.map(lambda x: x[:, start:stop])
+
+    def map(self, f: Callable[[Tensor], Tensor]) -> Conditions:
+        """Apply one function to every tensor (slice, move, repeat)."""
+        return Conditions(f(self.audio), f(self.text), f(self.audio_present), f(self.text_present))
+
+    def without(self, audio: bool = False, text: bool = False) -> Conditions:
+        """The same frames with the voice, the prompt or both dropped: the unconditional side of guidance."""
+        return replace(
+            self,
+            audio_present=torch.zeros_like(self.audio_present) if audio else self.audio_present,
+            text_present=torch.zeros_like(self.text_present) if text else self.text_present,
+        )
+
+    @staticmethod
+    def cat(parts: list[Conditions]) -> Conditions:
+        """Join along time."""
+        return Conditions(
+            torch.cat([p.audio for p in parts], 1),
+            torch.cat([p.text for p in parts], 1),
+            torch.cat([p.audio_present for p in parts], 1),
+            torch.cat([p.text_present for p in parts], 1),
+        )
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Latent frames as the backbone meets them, from memory or from the stream.
+
+    Attributes:
+        latents: [B, T, C, H, W]. The reference holds its standardised latent, all others are relative to it.
+        level: [B, T] noise level, 0 clean, 1 noise.
+        position: [T] time index for RoPE, relative to the head of the stream, so it stays bounded for ever.
+        role: [T] values of `Role`.
+        valid: [B, T] bool; a slot that is empty is seen by nobody.
+        conditions: what steered each frame.
+    """
+
+    latents: Tensor
+    level: Tensor
+    position: Tensor
+    role: Tensor
+    valid: Tensor
+    conditions: Conditions
+
+    @staticmethod
+    def cat(parts: list[Frames]) -> Frames:
+        """Join along time."""
+        return Frames(
+            torch.cat([p.latents for p in parts], 1),
+            torch.cat([p.level for p in parts], 1),
+            torch.cat([p.position for p in parts]),
+            torch.cat([p.role for p in parts]),
+            torch.cat([p.valid for p in parts], 1),
+            Conditions.cat([p.conditions for p in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Latent frames that are made together: the unit of everything.
+
+    Attributes:
+        index: number of the chunk in its stream, from 0.
+        latents: [B, T, C, H, W].
+        level: noise level of the whole chunk, 0 clean, 1 noise.
+        conditions: what steers it.
+    """
+
+    index: int
+    latents: Tensor
+    level: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Decoded frames with their sound.
+
+    Attributes:
+        index: number of the chunk they come from.
+        frames: [F, H, W, 3] uint8 RGB.
+        audio: [F * 640] float32 at 16 kHz.
+        seconds: wall time it took to make them.
+    """
+
+    index: int
+    frames: NDArray[np.uint8]
+    audio: NDArray[np.float32]
+    seconds: float

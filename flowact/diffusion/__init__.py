@@ -1,0 +1,1 @@
+"""The mathematics of flow matching: pure functions on tensors."""

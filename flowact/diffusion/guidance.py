@@ -1,0 +1,62 @@
+"""Classifier-free guidance (Ho & Salimans 2022): how several evaluations become one velocity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from flowact.core.types import Frames
+
+Predict = Callable[[Frames, "Tensor | None"], Tensor]
+"""(stream, guidance weight given to the network or None) -> velocity."""
+
+GUIDANCE_UNIT = 10.0
+"""Guidance weights are divided by this before they are embedded, so that they lie in about 0..1."""
+
+
+class Guidance(Protocol):
+    """Turns a predictor into a guided velocity."""
+
+    def __call__(self, predict: Predict, stream: Frames) -> Tensor:
+        """Velocity of the stream."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoGuidance:
+    """The conditional velocity itself: one evaluation."""
+
+    def __call__(self, predict: Predict, stream: Frames) -> Tensor:
+        """Velocity of the stream."""
+        return predict(stream, None)
+
+
+@dataclass(frozen=True)
+class ClassifierFree:
+    """v_u + weight * (v_c - v_u), where v_u hears nothing and is told nothing: two evaluations."""
+
+    weight: float = 2.0
+
+    def __call__(self, predict: Predict, stream: Frames) -> Tensor:
+        """Velocity of the stream."""
+        with_all = predict(stream, None)
+        blind = replace(stream, conditions=stream.conditions.without(audio=True, text=True))
+        without = predict(blind, None)
+        return without + self.weight * (with_all - without)
+
+
+@dataclass(frozen=True)
+class EmbeddedGuidance:
+    """For a distilled model that was told the weight and learnt the result: one evaluation."""
+
+    weight: float = 2.0
+
+    def __call__(self, predict: Predict, stream: Frames) -> Tensor:
+        """Velocity of the stream."""
+        rows = stream.latents.shape[0]
+        weight = torch.full((rows,), self.weight / GUIDANCE_UNIT, device=stream.latents.device)
+        return predict(stream, weight)

@@ -1,0 +1,1 @@
+"""Judges: measures that no training has used."""

@@ -1,0 +1,119 @@
+"""FlowAct-R1's structured memory bank: one reference, a short queue of long memory, the newest latents, all bounded.
+
+The bank is a value: `commit` returns the next one, so a snapshot is the object itself and restoring is keeping it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from flowact.core.errors import ConfigError
+from flowact.core.types import Chunk, Conditions, Frames, Role
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """Sizes of the memory, in latent frames.
+
+    Attributes:
+        long: length of the long queue (at most 3 in the paper).
+        short: newest finished latents kept: 1 or 3.
+    """
+
+    long: int = 3
+    short: int = 1
+
+    def __post_init__(self) -> None:
+        if self.short not in (1, 3) or not 0 <= self.long <= 3:
+            raise ConfigError(f"The bank holds 1 or 3 short and 0 to 3 long latents; got {self}.")
+
+    @property
+    def size(self) -> int:
+        """Latent frames in the bank, reference included."""
+        return 1 + self.long + self.short
+
+    def positions(self) -> list[int]:
+        """Time index of each slot before the stream's head (0): reference, long (oldest first), short."""
+        return [-self.size - 2, *range(-self.long - self.short, 0)]
+
+    def roles(self) -> list[int]:
+        """Role of each slot."""
+        return [Role.REFERENCE, *[Role.LONG] * self.long, *[Role.SHORT] * self.short]
+
+
+@dataclass(frozen=True)
+class MemoryBank:
+    """What the next chunk may see, [B] rows at once.
+
+    Attributes:
+        config: its sizes.
+        reference: [B, 1, C, H, W] standardised portrait latent; never changes.
+        recent: [B, R, C, H, W] finished latents relative to the reference, oldest first: long queue, then short.
+        filled: [B, R] which of these slots hold finished latents (at a cold start the short ones hold the portrait).
+        conditions: [B, 1 + R] what steered each slot.
+    """
+
+    config: BankConfig
+    reference: Tensor
+    recent: Tensor
+    filled: Tensor
+    conditions: Conditions
+
+    @staticmethod
+    def start(config: BankConfig, reference: Tensor, neutral: Conditions) -> MemoryBank:
+        """Cold start: no long memory; short memory is the portrait itself, which is zero relative to itself.
+
+        Args:
+            config: sizes of the bank.
+            reference: [B, 1, C, H, W] standardised portrait latent.
+            neutral: conditions of one latent frame [B, 1], carried by every slot that has none of its own.
+        """
+        rows, slots = reference.shape[0], config.long + config.short
+        return MemoryBank(
+            config,
+            reference,
+            torch.zeros_like(reference).repeat(1, slots, 1, 1, 1),
+            torch.zeros(rows, slots, dtype=torch.bool, device=reference.device),
+            Conditions.cat([neutral] * (1 + slots)),
+        )
+
+    def commit(self, chunk: Chunk) -> MemoryBank:
+        """Remember a finished chunk: the newest short latent moves to the long queue, the oldest long one falls out."""
+        long, short = self.config.long, self.config.short
+        start = chunk.latents.shape[1] - short
+
+        def shifted(slots: Tensor, fresh: Tensor) -> Tensor:
+            return torch.cat((torch.cat((slots[:, :long], slots[:, -1:]), 1)[:, 1:], fresh), 1)
+
+        ref, rest = self.conditions.frames(0, 1), self.conditions.frames(1, 1 + long + short)
+        fresh = chunk.conditions.frames(start, start + short)
+        moved = Conditions(
+            shifted(rest.audio, fresh.audio),
+            shifted(rest.text, fresh.text),
+            shifted(rest.audio_present, fresh.audio_present),
+            shifted(rest.text_present, fresh.text_present),
+        )
+        return replace(
+            self,
+            recent=shifted(self.recent, chunk.latents[:, start:]),
+            filled=shifted(self.filled, torch.ones_like(self.filled[:, long:])),
+            conditions=Conditions.cat([ref, moved]),
+        )
+
+    def view(self) -> Frames:
+        """The bank as latent frames for the backbone: reference, long, short."""
+        device = self.recent.device
+        rows = self.reference.shape[0]
+        seen = self.filled.clone()
+        seen[:, self.config.long :] = True  # the portrait stands in for a past that is not there yet
+        return Frames(
+            latents=torch.cat((self.reference, self.recent), 1),
+            level=torch.zeros(rows, self.config.size, device=device),
+            position=torch.tensor(self.config.positions(), device=device),
+            role=torch.tensor(self.config.roles(), device=device),
+            valid=torch.cat((torch.ones_like(seen[:, :1]), seen), 1),
+            conditions=self.conditions,
+        )

@@ -1,0 +1,47 @@
+"""Sizes of the video codec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowact.core.errors import ConfigError
+
+SPATIAL_FACTOR = 16
+
+
+@dataclass(frozen=True)
+class VideoVAEConfig:
+    """Widths (channels) and depths (residual blocks) by place; `_8` means at one eighth of the picture's side.
+
+    Attributes:
+        latent_channels: channels of a latent frame, which has 1/16 of the side and a quarter of the rate.
+        encoder_width_8, encoder_blocks_8: first half of the encoder, at latent rate.
+        encoder_width_16, encoder_blocks_16: second half of the encoder; each block looks one latent frame back.
+        trunk_width, trunk_blocks: the decoder at 1/16, latent rate; each block looks one latent frame back.
+        frame_width_8, frame_blocks_8: the decoder at 1/8, once per frame.
+        frame_width_4, frame_blocks_4: the decoder at 1/4, once per frame.
+        reference_width_8, reference_width_16, reference_blocks: features of the portrait, made once per session.
+        flow_reach_px: picture pixels of motion per unit of the flow heads.
+    """
+
+    latent_channels: int = 16
+    encoder_width_8: int = 128
+    encoder_blocks_8: int = 2
+    encoder_width_16: int = 192
+    encoder_blocks_16: int = 3
+    trunk_width: int = 192
+    trunk_blocks: int = 3
+    frame_width_8: int = 80
+    frame_blocks_8: int = 2
+    frame_width_4: int = 48
+    frame_blocks_4: int = 1
+    reference_width_8: int = 64
+    reference_width_16: int = 96
+    reference_blocks: int = 2
+    flow_reach_px: float = 16.0
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a width or depth that is not a positive number."""
+        bad = {name: value for name, value in vars(self).items() if value <= 0}
+        if bad:
+            raise ConfigError(f"VideoVAEConfig: got {bad}, expected positive numbers; correct these fields.")

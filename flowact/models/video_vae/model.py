@@ -1,0 +1,236 @@
+"""The video codec: 4 frames <-> 1 latent frame, 16x smaller, causal in time, its decoder aided by the portrait.
+
+                          latents [B, T, 16, H/16, W/16]
+    clip -> ENCODER ------------------+
+                                      v
+    portrait -> REFERENCE ENCODER -> TRUNK  (1/16, latent rate, looks one latent frame back)
+                   |                  | 4 frames each
+                   |                  v
+                   +-- features -> warp by the coarse flow -> PAINTER at 1/8
+                   |                                            v
+                   +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> clip = mask * warped + (1 - mask) * painted
+
+Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 16. State is an argument and a result.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flowact.core.clock import FRAMES_PER_LATENT
+from flowact.core.errors import ShapeError
+from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
+from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
+from flowact.models.video_vae.warp import enlarge, warp
+
+Memory = tuple[Tensor, ...]
+
+
+class EncodeState(NamedTuple):
+    """What the encoder remembers: per causal block, the features [B, C, H/16, W/16] of the last latent frame."""
+
+    memory: Memory
+
+
+class DecodeState(NamedTuple):
+    """What the decoder remembers: the portrait, its features, and the last latent frame.
+
+    Attributes:
+        pixels: [B, 3, H, W] the portrait.
+        features_8: [B, C, H/8, W/8], warped and pasted.
+        features_16: [B, C, H/16, W/16], compared with the latents to find the flow.
+        memory: per causal block, [B, C, H/16, W/16].
+    """
+
+    pixels: Tensor
+    features_8: Tensor
+    features_16: Tensor
+    memory: Memory
+
+
+class Encoder(nn.Module):
+    """Four frames at once to the latent mean."""
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        c = config
+        self.stem = conv(FRAMES_PER_LATENT * 3 * 64, c.encoder_width_8, 1)
+        self.fine = blocks(c.encoder_blocks_8, c.encoder_width_8)
+        self.down = conv(c.encoder_width_8 * 4, c.encoder_width_16, 1)
+        self.coarse = nn.ModuleList(CausalBlock(c.encoder_width_16) for _ in range(c.encoder_blocks_16))
+        self.mean = conv(c.encoder_width_16, c.latent_channels, 1)
+
+    def forward(self, clip: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Clip [B, 4T, 3, H, W] to means [B*T, C, H/16, W/16]."""
+        quads = clip.unflatten(1, (-1, FRAMES_PER_LATENT)).flatten(2, 3).flatten(0, 1)
+        x = F.pixel_unshuffle(quads, 8).contiguous(memory_format=torch.channels_last)
+        x = self.fine(self.stem(x))
+        x = self.down(F.pixel_unshuffle(x, 2))
+        x, memory = _look_back(self.coarse, x, memory)
+        return self.mean(x), memory
+
+
+class ReferenceEncoder(nn.Module):
+    """The portrait to features at 1/8 (to be warped) and 1/16 (to be compared). Runs once per session."""
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        c = config
+        self.stem = conv(3 * 64, c.reference_width_8, 1)
+        self.fine = blocks(c.reference_blocks, c.reference_width_8)
+        self.down = conv(c.reference_width_8 * 4, c.reference_width_16, 1)
+        self.coarse = blocks(c.reference_blocks, c.reference_width_16)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Portrait [B, 3, H, W] to features at 1/8 and at 1/16."""
+        x = F.pixel_unshuffle(pixels, 8).contiguous(memory_format=torch.channels_last)
+        fine = self.fine(self.stem(x))
+        return fine, self.coarse(self.down(F.pixel_unshuffle(fine, 2)))
+
+
+class Trunk(nn.Module):
+    """Latents beside the portrait's features, at latent rate, to features of each frame at 1/8."""
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        c = config
+        self.enter = conv(c.latent_channels + c.reference_width_16, c.trunk_width, 3)
+        self.coarse = nn.ModuleList(CausalBlock(c.trunk_width) for _ in range(c.trunk_blocks))
+        self.unfold = conv(c.trunk_width, FRAMES_PER_LATENT * 4 * c.frame_width_8, 1)
+
+    def forward(self, latents: Tensor, features_16: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Latents [B, T, C, h, w] to frame features [B*4T, D, 2h, 2w]."""
+        beside = features_16[:, None].expand(-1, latents.shape[1], -1, -1, -1).to(latents.dtype)
+        x = torch.cat([latents, beside], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x, memory = _look_back(self.coarse, self.enter(x), memory)
+        return F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2), memory
+
+
+class Painter(nn.Module):
+    """Frame features and the portrait to pixels: what can be moved is moved, what is new is painted."""
+
+    def __init__(self, config: VideoVAEConfig) -> None:
+        super().__init__()
+        c = config
+        self.reach_px = c.flow_reach_px
+        self.coarse_flow = conv(c.frame_width_8, 2, 3, gain=0.0)
+        self.join_8 = conv(c.frame_width_8 + c.reference_width_8, c.frame_width_8, 1)
+        self.fine_8 = blocks(c.frame_blocks_8, c.frame_width_8)
+        self.up = conv(c.frame_width_8, 4 * c.frame_width_4, 1)
+        self.fine_flow = conv(c.frame_width_4, 2, 3, gain=0.0)
+        self.join_4 = conv(c.frame_width_4 + 48, c.frame_width_4, 1)
+        self.fine_4 = blocks(c.frame_blocks_4, c.frame_width_4)
+        self.head = conv(c.frame_width_4, 4 * 16, 1, gain=0.1)
+        assert self.head.bias is not None
+        with torch.no_grad():
+            self.head.bias[48:] = 2.0  # the first output is the unmoved portrait: training starts from the copy
+
+    def forward(self, x: Tensor, state: DecodeState) -> Tensor:
+        """Frame features [B*F, D, H/8, W/8] to pixels [B*F, 3, H, W] in float32."""
+        width = state.pixels.shape[-1]
+        flow = self.coarse_flow(x) * self.reach_px
+        moved = warp(state.features_8, flow, width).to(x.dtype)
+        x = self.fine_8(self.join_8(_beside(x, moved)))
+        x = F.pixel_shuffle(self.up(x), 2)
+        flow = enlarge(flow, 2) + self.fine_flow(x) * self.reach_px
+        # Pixels are warped at full resolution: at 1/4 a shift of two pixels would average pixels four apart.
+        moved = warp(state.pixels, enlarge(flow, 4), width)
+        x = self.fine_4(self.join_4(_beside(x, F.pixel_unshuffle(moved, 4).to(x.dtype))))
+        painted, mask = F.pixel_shuffle(self.head(x).float(), 4).split([3, 1], 1)
+        return torch.lerp(painted, moved, mask.sigmoid())
+
+
+class VideoVAE(nn.Module):
+    """The codec. `encode` and `decode` take and return their state, so a stream may be cut at any latent frame.
+
+    Latents leave the encoder with zero mean and unit variance per channel: batch statistics in training, a fixed
+    affine map in eval mode. There is no KL term; noise on the latents in training keeps them smooth.
+    """
+
+    def __init__(self, config: VideoVAEConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or VideoVAEConfig()
+        self.encoder = Encoder(self.config)
+        self.normaliser = nn.BatchNorm2d(self.config.latent_channels, affine=False, momentum=0.02)
+        self.reference_encoder = ReferenceEncoder(self.config)
+        self.trunk = Trunk(self.config)
+        self.painter = Painter(self.config)
+        self.to(memory_format=torch.channels_last)
+
+    def initial_encode_state(self, batch: int, height: int, width: int) -> EncodeState:
+        """State before the first frame of `batch` clips of height x width pixels."""
+        _check_sides(height, width)
+        return EncodeState(self._blank(batch, height, width, self.config.encoder_width_16, self.config.encoder_blocks_16))
+
+    def initial_decode_state(self, reference_pixels: Tensor) -> DecodeState:
+        """State before the first frame, with the portrait [B, 3, H, W] in -1..1 looked at once."""
+        if reference_pixels.ndim != 4 or reference_pixels.shape[1] != 3:
+            raise ShapeError(
+                f"VideoVAE portrait: got shape {tuple(reference_pixels.shape)}, expected [B, 3, H, W]; "
+                "pass one RGB picture per row."
+            )
+        batch, _, height, width = reference_pixels.shape
+        _check_sides(height, width)
+        features_8, features_16 = self.reference_encoder(reference_pixels)
+        memory = self._blank(batch, height, width, self.config.trunk_width, self.config.trunk_blocks)
+        return DecodeState(reference_pixels, features_8, features_16, memory)
+
+    def encode(self, clip: Tensor, state: EncodeState) -> tuple[Tensor, EncodeState]:
+        """Clip [B, 4T, 3, H, W] in -1..1 to latents [B, T, C, H/16, W/16]. A still picture is four equal frames.
+
+        Raises:
+            ShapeError: the number of frames is not a multiple of four.
+        """
+        if clip.ndim != 5 or clip.shape[1] == 0 or clip.shape[1] % FRAMES_PER_LATENT:
+            raise ShapeError(
+                f"VideoVAE.encode: got a clip of shape {tuple(clip.shape)}, expected [B, F, 3, H, W] with F a "
+                f"multiple of {FRAMES_PER_LATENT}; repeat the last frame or cut the rest."
+            )
+        mean, memory = self.encoder(clip, state.memory)
+        latents: Tensor = self.normaliser(mean.float())
+        return latents.unflatten(0, (len(clip), -1)), EncodeState(memory)
+
+    def decode(self, latents: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
+        """Latents [B, T, C, H/16, W/16] to a clip [B, 4T, 3, H, W], float32, about -1..1 (not clamped).
+
+        Raises:
+            ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
+        """
+        expected = (self.config.latent_channels, *state.features_16.shape[-2:])
+        if latents.ndim != 5 or latents.shape[2:] != expected or len(latents) != len(state.pixels):
+            raise ShapeError(
+                f"VideoVAE.decode: got latents of shape {tuple(latents.shape)}, expected "
+                f"{(len(state.pixels), 'T', *expected)}; make the state from a portrait of the same size."
+            )
+        frames, memory = self.trunk(latents, state.features_16, state.memory)
+        pixels: Tensor = self.painter(frames, state)
+        return pixels.unflatten(0, (len(latents), -1)), state._replace(memory=memory)
+
+    def _blank(self, batch: int, height: int, width: int, channels: int, count: int) -> Memory:
+        shape = (batch, channels, height // SPATIAL_FACTOR, width // SPATIAL_FACTOR)
+        like = next(self.parameters())
+        return tuple(torch.zeros(shape, device=like.device, dtype=like.dtype) for _ in range(count))
+
+
+def _look_back(stack: nn.ModuleList, x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    after = []
+    for block, before in zip(stack, memory, strict=True):
+        x, last = block(x, before)
+        after.append(last)
+    return x, tuple(after)
+
+
+def _beside(x: Tensor, moved: Tensor) -> Tensor:
+    return torch.cat([x, moved], 1).contiguous(memory_format=torch.channels_last)
+
+
+def _check_sides(height: int, width: int) -> None:
+    if height % SPATIAL_FACTOR or width % SPATIAL_FACTOR or min(height, width) < 2 * SPATIAL_FACTOR:
+        raise ShapeError(
+            f"VideoVAE: got pictures of {height}x{width} pixels, expected sides that are multiples of "
+            f"{SPATIAL_FACTOR}, at least {2 * SPATIAL_FACTOR}; resize or crop."
+        )

@@ -1,0 +1,1 @@
+"""Layers: attention, RoPE, modulation, MLP."""

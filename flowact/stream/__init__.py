@@ -1,0 +1,1 @@
+"""Sessions: from audio and a portrait to clips, chunk by chunk."""

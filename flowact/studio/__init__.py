@@ -1,0 +1,1 @@
+"""Makes labelled people: characters, motion, speech, pictures."""

@@ -1,0 +1,114 @@
+"""What happens when: the states of one clip, and the gestures made in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flowact.core.clock import FPS
+from flowact.core.errors import ConfigError
+from flowact.studio.performance import GESTURES, STATES, Segment, State
+
+MIN_SEGMENT_S = 1.4
+_HAND_GESTURE_S = 1.8
+
+# Orders of states and how often they are drawn; about 60 % of all time is talk.
+_ORDERS: tuple[tuple[tuple[State, ...], float], ...] = (
+    (("talk",), 34.0),
+    (("listen", "talk"), 9.0),
+    (("talk", "listen"), 9.0),
+    (("think", "talk"), 6.0),
+    (("talk", "think"), 4.0),
+    (("react", "talk"), 5.0),
+    (("talk", "react"), 4.0),
+    (("gesture", "talk"), 4.0),
+    (("talk", "gesture"), 5.0),
+    (("talk", "idle"), 2.0),
+    (("idle", "talk"), 3.0),
+    (("talk", "think", "talk"), 3.0),
+    (("listen", "think", "talk"), 2.0),
+    (("listen",), 3.0),
+    (("listen", "react"), 2.0),
+    (("idle",), 3.0),
+    (("idle", "gesture"), 2.0),
+    (("think",), 2.0),
+    (("react",), 2.0),
+    (("gesture",), 4.0),
+)
+_GESTURE_ODDS: dict[State, dict[str, float]] = {
+    "talk": {
+        "none": 9,
+        "beat": 4.5,
+        "open_palms": 2,
+        "nod": 1.2,
+        "shake": 1.2,
+        "point": 1.6,
+        "shrug": 1.2,
+        "wave": 1.2,
+        "thumbs_up": 1,
+        "clap": 0.4,
+    },
+    "listen": {"none": 7, "nod": 3, "hand_to_chin": 1},
+    "think": {"none": 6, "hand_to_chin": 4},
+    "react": {"none": 8, "clap": 1, "thumbs_up": 1, "open_palms": 0.6},
+    "idle": {"none": 1},
+    "gesture": dict.fromkeys((name for name in GESTURES if name != "none"), 1.0),
+}
+_LENGTH_S: dict[State, tuple[float, float]] = {
+    "talk": (2.0, 4.0),
+    "listen": (1.5, 3.0),
+    "think": (1.5, 2.6),
+    "react": (1.5, 2.4),
+    "idle": (1.5, 3.0),
+    "gesture": (2.0, 2.8),
+}
+
+
+def plan_segments(
+    rng: np.random.Generator, frames: int, state: State | None = None, gesture: str | None = None
+) -> tuple[Segment, ...]:
+    """Draw 1 to 3 segments that cover `frames` frames; `state` or `gesture` forces a single one.
+
+    Raises:
+        ConfigError: an unknown state or gesture, or fewer than 12 frames.
+    """
+    _check(frames, state, gesture)
+    length_s = frames / FPS
+    if state is None and gesture is not None:
+        fits: list[State] = [name for name, odds in _GESTURE_ODDS.items() if gesture in odds]
+        state = fits[int(rng.integers(len(fits)))] if gesture != "none" else "talk"
+    if state is not None:
+        made = _draw_gesture(rng, state, length_s) if gesture is None else gesture
+        return (Segment(0.0, length_s, state, made),)
+    most = max(1, int(length_s / MIN_SEGMENT_S))
+    orders = [item for item in _ORDERS if len(item[0]) <= most]
+    chances = np.array([item[1] for item in orders])
+    order = orders[int(rng.choice(len(orders), p=chances / chances.sum()))][0]
+    wanted = np.array([rng.uniform(*_LENGTH_S[name]) for name in order])
+    spare = length_s - MIN_SEGMENT_S * len(order)
+    lengths = MIN_SEGMENT_S + spare * wanted / wanted.sum() if len(order) > 1 else np.array([length_s])
+    ends = np.round(np.cumsum(lengths) * FPS) / FPS
+    ends[-1] = length_s
+    starts = np.concatenate([[0.0], ends[:-1]])
+    return tuple(
+        Segment(float(start), float(end), name, _draw_gesture(rng, name, float(end - start)))
+        for name, start, end in zip(order, starts, ends)
+    )
+
+
+def _draw_gesture(rng: np.random.Generator, state: State, length_s: float) -> str:
+    odds = _GESTURE_ODDS[state]
+    if length_s < _HAND_GESTURE_S:
+        odds = {name: weight for name, weight in odds.items() if name in ("none", "nod", "shake", "shrug")}
+    weights = np.array(list(odds.values()), dtype=np.float64)
+    return list(odds)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+
+
+def _check(frames: int, state: str | None, gesture: str | None) -> None:
+    if frames < 12:
+        raise ConfigError(f"a performance of {frames} frames is too short to do anything; ask for 12 frames or more")
+    if state is not None and state not in STATES:
+        raise ConfigError(f"unknown state {state!r}; expected one of {', '.join(STATES)}")
+    if gesture is not None and gesture not in GESTURES:
+        raise ConfigError(f"unknown gesture {gesture!r}; expected one of {', '.join(GESTURES)}")
+    if state == "gesture" and gesture == "none":
+        raise ConfigError("the state 'gesture' needs a gesture, got 'none'; name one or leave it out")

@@ -1,0 +1,113 @@
+"""From rendered shards to a latent store: codec, audio encoder and text encoder run once over every clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from flowact.core.clock import FPS, FRAMES_PER_LATENT
+from flowact.core.device import choose_precision
+from flowact.core.errors import ConfigError
+from flowact.models.audio.encoder import AudioEncoder
+from flowact.models.text.encoder import TextEncoder
+from flowact.models.video_vae.config import SPATIAL_FACTOR
+from flowact.models.video_vae.model import VideoVAE
+from flowact.studio.clipfile import Sample
+from flowact.train.data.latents import LatentStore
+
+MOUTH_WEIGHT = 4.0
+EYE_WEIGHT = 2.0
+STILLS = 4
+
+
+def encode_shards(
+    samples: Iterable[Sample],
+    codec: VideoVAE,
+    hearing: AudioEncoder,
+    text: TextEncoder,
+    out: Path,
+    clips: int | None = None,
+) -> LatentStore:
+    """Encode every clip of one split and save the store in `out`.
+
+    Raises:
+        ConfigError: there is no clip, or the clips differ in length.
+    """
+    device = next(codec.parameters()).device
+    words: dict[str, int] = {}
+    latents, stills, audio, weight, captions, meta = [], [], [], [], [], []
+    for number, sample in enumerate(track(samples, "encoding clips", total=clips)):
+        pixels = torch.from_numpy(sample.frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        latents.append(encode_clip(codec, pixels[None])[0].half().cpu())
+        stills.append(encode_stills(codec, pixels, number).half().cpu())
+        heard = hearing.encode_all(torch.from_numpy(sample.audio)[None].to(device))[0]
+        audio.append(heard.unflatten(0, (-1, FRAMES_PER_LATENT)).half().cpu())
+        weight.append(torch.from_numpy(cell_weights(sample.tracks, sample.frames.shape[1])).half())
+        captions.append(_captions(sample.meta["captions"], words, latents[-1].shape[0]))
+        meta.append({k: sample.meta[k] for k in ("identity", "kind", "split", "segments", "voice") if k in sample.meta})
+        meta[-1]["key"] = sample.key
+    if not latents or len({len(x) for x in latents}) != 1:
+        raise ConfigError(
+            f"A latent store needs clips of one length; got {len(latents)} clips of lengths "
+            f"{sorted({len(x) for x in latents})}. Render a data set with: flowact studio render"
+        )
+    tokens = torch.cat([text.encode(list(words)[i : i + 64]).half().cpu() for i in range(0, len(words), 64)])
+    store = LatentStore(
+        torch.stack(latents), torch.stack(stills), torch.stack(audio), torch.stack(weight), tokens, captions, meta
+    )
+    store.save(out)
+    return store
+
+
+@torch.inference_mode()
+def encode_clip(codec: VideoVAE, pixels: Tensor) -> Tensor:
+    """Latents of whole clips, [B, F, 3, H, W] -> [B, F / 4, C, h, w] float32."""
+    precision = choose_precision(pixels.device)
+    with torch.autocast(pixels.device.type, precision, enabled=precision != torch.float32):
+        latents, _ = codec.encode(pixels, codec.initial_encode_state(len(pixels), *pixels.shape[-2:]))
+    return latents.float()
+
+
+def encode_stills(codec: VideoVAE, pixels: Tensor, seed: int) -> Tensor:
+    """Latents of single frames held still, as a portrait is: the first frame and some random ones. [R, C, h, w]."""
+    pick = np.random.default_rng(seed).choice(len(pixels) - 1, STILLS - 1, replace=False) + 1
+    chosen = pixels[torch.from_numpy(np.concatenate(([0], pick)))]
+    return encode_clip(codec, chosen[:, None].expand(-1, FRAMES_PER_LATENT, -1, -1, -1))[:, 0]
+
+
+def cell_weights(tracks: dict[str, Any], size: int) -> np.ndarray:
+    """Importance of each latent cell, [T, h, w] float32 with mean 1: the mouth counts most, then the eyes."""
+    frames, grid = len(tracks["mouth_box"]), size // SPATIAL_FACTOR
+    weight = np.ones((frames // FRAMES_PER_LATENT, grid, grid), np.float32)
+    for name, value in (("eyes", EYE_WEIGHT), ("mouth", MOUTH_WEIGHT)):
+        boxes = tracks["mouth_box"] if name == "mouth" else _eye_boxes(tracks["face_box"])
+        low = np.floor(boxes[:, :2] / SPATIAL_FACTOR).clip(0, grid).astype(int)
+        high = np.ceil(boxes[:, 2:] / SPATIAL_FACTOR).clip(0, grid).astype(int)
+        for f in range(frames):
+            (x0, y0), (x1, y1) = low[f], high[f]
+            weight[f // FRAMES_PER_LATENT, y0:y1, x0:x1] = value
+    return weight / weight.mean((1, 2), keepdims=True)
+
+
+def _eye_boxes(face: np.ndarray) -> np.ndarray:
+    """Where the eyes are in a box from brow to chin: its upper 40 %."""
+    boxes = face.copy()
+    boxes[:, 3] = face[:, 1] + 0.4 * (face[:, 3] - face[:, 1])
+    return boxes
+
+
+def _captions(captions: list[dict[str, Any]], words: dict[str, int], latents: int) -> list[tuple[int, int, int]]:
+    """Captions by latent frame; together they cover the clip, so that every chunk has one."""
+    rate = FPS / FRAMES_PER_LATENT
+    found = []
+    for caption in captions:
+        number = words.setdefault(caption["text"], len(words))
+        last = latents if caption["end_s"] * rate >= latents - 1 else round(caption["end_s"] * rate)
+        found.append((round(caption["start_s"] * rate), last, number))
+    return found

@@ -1,0 +1,176 @@
+"""Precomputed latents, voice features and prompt tokens of a data set, and the windows that training cuts from them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
+from flowact.core.errors import ConfigError
+from flowact.core.types import Conditions
+from flowact.memory.bank import BankConfig, MemoryBank
+from flowact.models.anchor import Anchor
+from flowact.rollout.window import Window
+from flowact.train.stage import Place
+
+ARRAYS = ("latents", "stills", "audio", "weight", "text")
+
+
+@dataclass(frozen=True)
+class LatentStore:
+    """All clips of one split, of equal length, in memory.
+
+    A sequence is a clip seen against one of its stills: sequence = clip * stills_per_clip + still.
+
+    Attributes:
+        latents: [N, T, C, H, W] float16 codec latents.
+        stills: [N, R, C, H, W] float16 latents of still pictures of the same person; the first is the clip's frame 0.
+        audio: [N, T, 4, Da] float16 voice features.
+        weight: [N, T, H, W] float16 importance of each cell (the mouth counts more).
+        text: [K, L, Dt] float16 tokens of the K captions.
+        captions: for each clip, (first latent, last latent, caption number).
+        meta: for each clip, what the shards say of it.
+    """
+
+    latents: Tensor
+    stills: Tensor
+    audio: Tensor
+    weight: Tensor
+    text: Tensor
+    captions: list[list[tuple[int, int, int]]]
+    meta: list[dict[str, object]]
+
+    @staticmethod
+    def load(folder: Path) -> LatentStore:
+        """Read a store that `save` wrote.
+
+        Raises:
+            ConfigError: the folder is not a latent store.
+        """
+        if not (folder / "store.json").is_file():
+            raise ConfigError(
+                f"{folder} is not a latent store (no store.json). Make one with: flowact train nano.latents"
+            )
+        arrays = {name: torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ARRAYS}
+        info = json.loads((folder / "store.json").read_text())
+        captions = [[(int(a), int(b), int(c)) for a, b, c in clip] for clip in info["captions"]]
+        return LatentStore(**arrays, captions=captions, meta=info["meta"])
+
+    def save(self, folder: Path) -> None:
+        """Write the store; `store.json` last, so that a folder with it is complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name).numpy())
+        (folder / "store.json").write_text(json.dumps({"captions": self.captions, "meta": self.meta}))
+
+    @property
+    def clips(self) -> int:
+        """Number of clips."""
+        return self.latents.shape[0]
+
+    @property
+    def length(self) -> int:
+        """Latent frames in each clip."""
+        return self.latents.shape[1]
+
+    @property
+    def sequences(self) -> int:
+        """Number of (clip, still) pairs."""
+        return self.clips * self.stills.shape[1]
+
+
+class WindowCutter:
+    """Cuts windows of `chunks` chunks out of a store, each with the real memory that came before it."""
+
+    def __init__(self, store: LatentStore, anchor: Anchor, bank: BankConfig, chunks: int) -> None:
+        self.store, self.anchor, self.bank, self.chunks = store, anchor, bank, chunks
+        self.generator = torch.Generator()
+        if self.length > store.length:
+            raise ConfigError(
+                f"The clips hold {store.length} latents, but a window of {chunks} chunks needs {self.length}."
+            )
+
+    @property
+    def length(self) -> int:
+        """Latent frames in a window."""
+        return self.chunks * LATENTS_PER_CHUNK
+
+    def batches(self, rows: int, place: Place) -> Iterator[Window]:
+        """Random windows without end; one in five starts at the beginning of its clip, with a cold memory."""
+        for step in itertools.count(place.step):
+            self.generator.manual_seed(hash((place.seed, place.rank, step)))
+            sequence = torch.randint(self.store.sequences, (rows,), generator=self.generator)
+            start = torch.randint(self.store.length - self.length + 1, (rows,), generator=self.generator)
+            cold = torch.rand(rows, generator=self.generator) < 0.2
+            # A stream that begins at the portrait begins with the portrait's own pose.
+            sequence = torch.where(cold, sequence - sequence % self.store.stills.shape[1], sequence)
+            yield self.cut(sequence, torch.where(cold, 0, start))
+
+    def cut(self, sequence: Tensor, start: Tensor) -> Window:
+        """The windows that begin at latent `start` [B] of `sequence` [B]; starts past the end are moved back."""
+        store, per_clip = self.store, self.store.stills.shape[1]
+        start = start.clamp(max=store.length - self.length)
+        clip = sequence // per_clip
+        still = store.stills[clip, sequence % per_clip].float()
+        ahead = start[:, None] + torch.arange(self.length)
+        rows = clip[:, None]
+        clean = self.anchor.relative(store.latents[rows, ahead].float(), still)
+        return Window(
+            bank=self._memory(clip, start, still),
+            clean=clean,
+            conditions=self._conditions(clip, ahead),
+            weight=store.weight[rows, ahead].float()[:, :, None],
+            sequence=sequence,
+            start=start,
+        )
+
+    def _memory(self, clip: Tensor, start: Tensor, still: Tensor) -> MemoryBank:
+        """The bank as serving would hold it: each pop moves the newest short latent to the long queue."""
+        long, short = self.bank.long, self.bank.short
+        back = [*(-1 - LATENTS_PER_CHUNK * (i + 1) for i in reversed(range(long))), *range(-short, 0)]
+        where = start[:, None] + torch.tensor(back)
+        filled = where >= 0
+        known = where.clamp(min=0)
+        recent = self.anchor.relative(self.store.latents[clip[:, None], known].float(), still)
+        recent = torch.where(filled[:, :, None, None, None], recent, torch.zeros_like(recent))
+        reference = self.anchor.standardise(still)[:, None]
+        steering = Conditions.cat([self._neutral(len(clip)), self._conditions(clip, known)])
+        absent = torch.cat((torch.zeros(len(clip), 1, dtype=torch.bool), filled), 1)
+        steering = Conditions(
+            steering.audio, steering.text, steering.audio_present * absent, steering.text_present * absent
+        )
+        return MemoryBank(self.bank, reference, recent, filled, steering)
+
+    def _neutral(self, rows: int) -> Conditions:
+        audio = torch.zeros(rows, 1, *self.store.audio.shape[2:])
+        text = torch.zeros(rows, 1, *self.store.text.shape[1:])
+        return Conditions(audio, text, torch.zeros(rows, 1), torch.zeros(rows, 1))
+
+    def _conditions(self, clip: Tensor, where: Tensor) -> Conditions:
+        """Voice of each latent frame, and the caption (at a random level of detail) that is current at its chunk."""
+        captions = torch.empty(where.shape, dtype=torch.long)
+        for row, c in enumerate(clip.tolist()):
+            for first in range(0, where.shape[1], LATENTS_PER_CHUNK):
+                part = slice(first, first + LATENTS_PER_CHUNK)
+                middle = int(where[row, part].float().mean().round())
+                captions[row, part] = self._caption(c, middle)
+        present = torch.ones(where.shape)
+        return Conditions(
+            self.store.audio[clip[:, None], where].float(), self.store.text[captions].float(), present, present
+        )
+
+    def _caption(self, clip: int, latent: int) -> int:
+        current = [n for a, b, n in self.store.captions[clip] if a <= latent < b]
+        return current[int(torch.randint(len(current), (1,), generator=self.generator))]
+
+
+def per_latent(track: np.ndarray) -> np.ndarray:
+    """Group a track at 25 fps [F, ...] by latent frame: [F / 4, 4, ...]."""
+    return track.reshape(-1, FRAMES_PER_LATENT, *track.shape[1:])

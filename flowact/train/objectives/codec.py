@@ -1,0 +1,184 @@
+"""What the codec is trained on: pixels, weighted where it matters, and labels that the latents must carry.
+
+Mouth and eyes are a few percent of the picture and most of its meaning, so their pixels count more. The label head
+reads visemes, mouth opening, eyes, gaze and head angles off the latents; it exists in training only, and the reader
+that judges the latents (`flowact.evaluate.metrics.latent_reader`) is another network that never shapes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flowact.core.clock import FRAMES_PER_LATENT
+from flowact.models.video_vae.config import SPATIAL_FACTOR
+from flowact.models.video_vae.model import VideoVAE
+
+MOUTH_LABELS = {"visemes": 15, "mouth_open": 1}
+EYE_LABELS = {"eye_open": 2, "gaze": 2}
+FACE_LABELS = {"head": 3}
+LABEL_SCALE = {"visemes": 4.0, "mouth_open": 4.0, "eye_open": 1.0, "gaze": 0.1, "head": 0.1}
+"""Brings weights in 0..1 and angles in degrees to a spread of about one."""
+
+
+@dataclass(frozen=True)
+class CodecObjectiveConfig:
+    """Weights of the codec's loss.
+
+    Attributes:
+        mouth_weight, eye_weight: how much a pixel in these boxes counts; other pixels count 1.
+        gradient_weight: weight of the error of picture gradients, at full and half resolution.
+        label_weight: weight of the labels' error.
+        latent_noise: standard deviation of the noise on the unit-variance latents before they are decoded.
+    """
+
+    mouth_weight: float = 6.0
+    eye_weight: float = 3.0
+    gradient_weight: float = 0.5
+    label_weight: float = 1.0
+    latent_noise: float = 0.1
+
+
+class LabelHead(nn.Module):
+    """Reads the labels of four frames off each latent frame, looking where they are: at mouth, eyes and face."""
+
+    def __init__(self, latent_channels: int, width: int = 96) -> None:
+        super().__init__()
+        self.look = nn.Sequential(
+            nn.Conv2d(latent_channels, width, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.SiLU(),
+        )
+        self.mouth = nn.Linear(width, FRAMES_PER_LATENT * sum(MOUTH_LABELS.values()))
+        self.eyes = nn.Linear(width, FRAMES_PER_LATENT * sum(EYE_LABELS.values()))
+        self.face = nn.Linear(width, FRAMES_PER_LATENT * sum(FACE_LABELS.values()))
+
+    def forward(self, latents: Tensor, regions: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Latents [B, T, C, h, w] and masks "mouth", "eyes", "face" [B, T, h, w] to labels [B, 4T, n]."""
+        features = self.look(latents.flatten(0, 1)).float()
+        found: dict[str, Tensor] = {}
+        for name, linear, labels in (
+            ("mouth", self.mouth, MOUTH_LABELS),
+            ("eyes", self.eyes, EYE_LABELS),
+            ("face", self.face, FACE_LABELS),
+        ):
+            mask = regions[name].flatten(0, 1)
+            pooled = torch.einsum("nchw,nhw->nc", features, mask) / mask.sum((1, 2)).clamp_min(1e-3)[:, None]
+            read = linear(pooled).float().unflatten(-1, (FRAMES_PER_LATENT, -1)).unflatten(0, latents.shape[:2])
+            found |= dict(zip(labels, read.flatten(1, 2).split(list(labels.values()), -1)))
+        return found
+
+
+class CodecObjective(nn.Module):
+    """(codec, batch) -> (loss, metrics). Its own parameters are the label head's; train them with the codec's.
+
+    The batch, all in pixels of the pictures given:
+        clip: [B, F, H, W, 3] uint8, F a multiple of 4.
+        reference: [B, H, W, 3] uint8, another frame of the same person.
+        mouth_box, face_box: [B, F, 4] x0, y0, x1, y1.
+        eye_boxes: [B, F, 2, 4]; NaN where there are none.
+        visemes [B, F, 15], mouth_open [B, F], eye_open [B, F, 2], gaze [B, F, 2], head [B, F, 3]; NaN = unknown.
+    """
+
+    def __init__(self, latent_channels: int, config: CodecObjectiveConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or CodecObjectiveConfig()
+        self.labels = LabelHead(latent_channels)
+
+    def forward(self, codec: VideoVAE, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and metrics (detached scalars): parts of the loss, PSNR whole, in the mouth and of the copy."""
+        clip, reference = to_pixels(batch["clip"]), to_pixels(batch["reference"])
+        rows, _, _, height, width = clip.shape
+        regions = region_masks(batch, height, width)
+        latents, _ = codec.encode(clip, codec.initial_encode_state(rows, height, width))
+        noisy = latents + self.config.latent_noise * torch.randn_like(latents)
+        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
+        decoded = decoded.float()
+
+        weight = 1 + (self.config.eye_weight - 1) * regions["eyes"]
+        weight = torch.maximum(weight, self.config.mouth_weight * regions["mouth"])
+        error = decoded - clip
+        pixel = _weighted(error.abs() + error.square(), weight)
+        gradient = _gradient_error(error.flatten(0, 1), weight.flatten(0, 1))
+        label = self._label_error(noisy, regions, batch)
+        loss = pixel + self.config.gradient_weight * gradient + self.config.label_weight * label
+
+        with torch.no_grad():
+            square, everywhere = error.square(), torch.ones_like(weight)
+            copy = (reference[:, None] - clip).square()
+            metrics = {
+                "loss": loss,
+                "pixel": pixel,
+                "gradient": gradient,
+                "label": label,
+                "psnr": _psnr(square, everywhere),
+                "psnr_mouth": _psnr(square, regions["mouth"]),
+                "psnr_copy": _psnr(copy, everywhere),
+                "psnr_copy_mouth": _psnr(copy, regions["mouth"]),
+            }
+        return loss, {name: value.detach() for name, value in metrics.items()}
+
+    def _label_error(self, latents: Tensor, regions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        size = (latents.shape[1], *latents.shape[-2:])
+        seen = {name: _to_latent_grid(mask, size) for name, mask in regions.items()}
+        errors = []
+        for name, read in self.labels(latents, seen).items():
+            true = batch[name].float().reshape(read.shape) * LABEL_SCALE[name]
+            known = true.isfinite()
+            errors.append(F.smooth_l1_loss(read[known], true[known], reduction="sum") / known.sum().clamp_min(1))
+        return torch.stack(errors).mean()
+
+
+def to_pixels(pictures: Tensor) -> Tensor:
+    """uint8 [..., H, W, 3] to float32 [..., 3, H, W] in -1..1."""
+    return pictures.movedim(-1, -3).float() / 127.5 - 1
+
+
+def region_masks(batch: Mapping[str, Tensor], height: int, width: int) -> dict[str, Tensor]:
+    """Masks [B, F, H, W] (1 inside) of "mouth", "eyes" and "face" from the boxes of a batch."""
+    return {
+        "mouth": box_mask(batch["mouth_box"], height, width),
+        "eyes": box_mask(batch["eye_boxes"], height, width).amax(2),
+        "face": box_mask(batch["face_box"], height, width),
+    }
+
+
+def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Boxes [..., 4] in pixels to masks [..., H, W]: 1 where a pixel's centre lies inside. A NaN box is empty."""
+    x = torch.arange(width, device=boxes.device) + 0.5
+    y = torch.arange(height, device=boxes.device) + 0.5
+    x0, y0, x1, y1 = boxes[..., None].unbind(-2)
+    inside_x = (x >= x0) & (x < x1)
+    inside_y = (y >= y0) & (y < y1)
+    return (inside_y[..., :, None] & inside_x[..., None, :]).float()
+
+
+def _to_latent_grid(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
+    """[B, 4T, H, W] to the covered share of each latent cell [B, T, h, w]."""
+    quads = mask.unflatten(1, (size[0], FRAMES_PER_LATENT)).mean(2)
+    return F.avg_pool2d(quads, SPATIAL_FACTOR)
+
+
+def _weighted(error: Tensor, weight: Tensor) -> Tensor:
+    return (error.mean(-3) * weight).sum() / weight.sum()
+
+
+def _gradient_error(error: Tensor, weight: Tensor) -> Tensor:
+    """Weighted L1 of the error's differences along x and y, at full and half resolution; sharpens edges."""
+    total = error.new_zeros(())
+    for _ in range(2):
+        total = total + _weighted((error[..., 1:] - error[..., :-1]).abs(), weight[..., 1:])
+        total = total + _weighted((error[..., 1:, :] - error[..., :-1, :]).abs(), weight[..., 1:, :])
+        error, weight = F.avg_pool2d(error, 2), F.avg_pool2d(weight[:, None], 2)[:, 0]
+    return total
+
+
+def _psnr(square: Tensor, mask: Tensor) -> Tensor:
+    """PSNR in dB inside a mask, for pixels in -1..1 (peak 2)."""
+    mse = (square.mean(-3) * mask).sum() / mask.sum().clamp_min(1)
+    return 10 * torch.log10(4 / mse.clamp_min(1e-10))

@@ -1,0 +1,53 @@
+"""Flow matching over the stream, memory given: the objective of every chapter before distillation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from flowact.core.clock import LATENTS_PER_CHUNK
+from flowact.core.types import Frames
+from flowact.diffusion.path import clean_from_velocity, velocity
+from flowact.models.mmdit.model import MMDiT
+from flowact.rollout.window import Window, noised
+
+
+def flow_loss(backbone: MMDiT, window: Window, level: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted mean square error of the velocity of the stream's latents.
+
+    Args:
+        backbone: the network.
+        window: memory, clean stream and conditions.
+        level: [B, chunks] noise level of each chunk.
+        noise: standard normal, shaped as `window.clean`.
+
+    Returns:
+        The loss, and metrics: the error of the clean latents it implies (1.0 is what copying the portrait gives).
+    """
+    per_frame = level.repeat_interleave(LATENTS_PER_CHUNK, 1).to(window.clean)
+    stream = noised(window, per_frame, noise)
+    predicted = backbone(stream, backbone.remember(window.bank.view())).float()
+    error = (predicted - velocity(window.clean, noise)).square()
+    loss = (error * window.weight).sum() / window.weight.expand_as(error).sum()
+    with torch.no_grad():
+        clean = clean_from_velocity(stream.latents, predicted, per_frame)
+        clean_error = ((clean - window.clean).square() * window.weight).mean() / (
+            window.clean.square() * window.weight
+        ).mean()
+    return loss, {"flow": loss.detach(), "clean_error": clean_error}
+
+
+def full_visibility_loss(
+    backbone: MMDiT, window: Window, level: Tensor, noise: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The first chapter's objective: memory and stream see one another, and the whole stream stands at one level.
+
+    `level` is [B, 1]; otherwise as `flow_loss`.
+    """
+    per_frame = level.expand(-1, window.clean.shape[1]).to(window.clean)
+    memory = window.bank.view()
+    scene = Frames.cat([memory, noised(window, per_frame, noise)])
+    predicted = backbone(scene)[:, memory.latents.shape[1] :].float()
+    error = (predicted - velocity(window.clean, noise)).square()
+    loss = (error * window.weight).sum() / window.weight.expand_as(error).sum()
+    return loss, {"flow": loss.detach()}

@@ -1,0 +1,1 @@
+"""Recipes: functions that return what to train, in story order. Nothing imports them."""

@@ -1,0 +1,195 @@
+"""The default model, `flowact-nano`, chapter by chapter, as FlowAct-R1 tells it. `make train-nano` runs them all.
+
+codec -> (flowact encode) -> backbone: full visibility, autoregressive adaptation with generated memory, audio-motion
+alignment -> student: one guided evaluation per stair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from flowact.core.clock import CHUNKS_IN_STREAM
+from flowact.core.errors import ConfigError
+from flowact.diffusion.levels import draw_independent, draw_staircase, warp
+from flowact.diffusion.plan import Staircase
+from flowact.memory.bank import BankConfig
+from flowact.models.anchor import Anchor, AnchorConfig
+from flowact.models.mmdit.config import MMDiTConfig
+from flowact.models.mmdit.model import MMDiT
+from flowact.models.weights import load_model, save_model
+from flowact.rollout.window import Window, drop_conditions, roughen_memory
+from flowact.train.data.latents import LatentStore, WindowCutter
+from flowact.train.generated_memory import GeneratedMemory, GeneratedMemoryConfig
+from flowact.train.objectives.flow import flow_loss, full_visibility_loss
+from flowact.train.objectives.segment import SegmentDistillation
+from flowact.train.optim import OptimSettings, warmup_cosine, warmup_hold_decay
+from flowact.train.stage import Batch, Place, RunContext, Stage, Update
+
+BANK = BankConfig(long=3, short=1)
+SHIFT = 2.0
+TEACHER_PLAN = Staircase(micro_steps=2, shift=SHIFT)
+ROWS = 12
+DROP = 0.1
+ROUGHNESS = 0.3
+ROLLOUT_CHUNKS = 8
+CHAPTERS = {"pretrain": 0.2, "adapt": 0.5, "align": 0.3}
+"""Share of the training time of each chapter of the backbone."""
+
+Loss = tuple[Tensor, dict[str, Tensor]]
+
+
+def backbone(context: RunContext) -> list[Stage]:
+    """The three chapters before distillation. `--data` is a folder of `flowact encode`, with `train/` in it."""
+    store = LatentStore.load(context.data / "train")
+    anchor = measured_anchor(store)
+    net = MMDiT(backbone_config(store)).to(context.device)
+    cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
+    memory = GeneratedMemory(
+        GeneratedMemoryConfig(),
+        ("backbone", net),
+        TEACHER_PLAN,
+        cutter,
+        WindowCutter(store, anchor, BANK, ROLLOUT_CHUNKS),
+    )
+
+    def pretrain(batch: Batch, step: int) -> Loss:
+        window = prepared(batch, context.device)
+        level = warp(torch.rand(len(window.clean), 1), SHIFT).to(window.clean)
+        return full_visibility_loss(net, window, level, torch.randn_like(window.clean))
+
+    def adapt(batch: Batch, step: int) -> Loss:
+        window = prepared(batch, context.device)
+        window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
+        # A stream that is filling holds fewer chunks than a full one; serving meets that at every start.
+        chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
+        level = draw_levels(len(window.clean))[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
+        part = window.chunks(0, chunks)
+        return flow_loss(net, part, level, torch.randn_like(part.clean))
+
+    def chapter(name: str, objective: Callable[[Batch, int], Loss], lr: float, **hooks: object) -> Stage:
+        minutes = None if context.minutes is None else context.minutes * CHAPTERS[name]
+        return Stage(
+            name=name,
+            networks={"backbone": net},
+            make_batches=lambda place: windows(cutter, ROWS, place),
+            updates=(Update(("backbone",), objective, optim=optim(lr), ema_decay=0.995),),
+            train_steps=round(20_000 * CHAPTERS[name]),
+            minutes=minutes,
+            export=lambda folder: export(net, anchor, folder),
+            entry_points=("remember",),
+            **hooks,  # type: ignore[arg-type]
+        )
+
+    return [
+        chapter("pretrain", pretrain, lr=1.0),
+        chapter("adapt", adapt, lr=0.8, rollout=memory.rollout, on_step=memory.on_step),
+        chapter("align", adapt, lr=0.4, rollout=memory.rollout, on_step=memory.on_step),
+    ]
+
+
+def student(context: RunContext) -> Stage:
+    """One guided evaluation per stair, by regression on the teacher in `<out>/../backbone/align/model`."""
+    store = LatentStore.load(context.data / "train")
+    folder = teacher_folder(context.out)
+    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval().requires_grad_(False)
+    anchor = load_model(Anchor, folder / "anchor")
+    net = load_model(MMDiT, folder / "backbone").to(context.device).train()
+    cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
+    memory = GeneratedMemory(
+        GeneratedMemoryConfig(share_from=0.5, rows=8),
+        ("backbone", net),
+        Staircase(micro_steps=1, shift=SHIFT),
+        cutter,
+        WindowCutter(store, anchor, BANK, ROLLOUT_CHUNKS),
+    )
+    distillation = SegmentDistillation(teacher, TEACHER_PLAN)
+
+    def regress(batch: Batch, step: int) -> Loss:
+        window: Window = batch["window"].to(context.device)
+        chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
+        part = window.chunks(0, chunks)
+        return distillation.loss(net, part, torch.randn_like(part.clean))
+
+    return Stage(
+        name="student",
+        networks={"backbone": net},
+        make_batches=lambda place: windows(cutter, ROWS, place),
+        updates=(Update(("backbone",), regress, optim=optim(0.3), ema_decay=0.99),),
+        train_steps=3000,
+        minutes=context.minutes,
+        rollout=memory.rollout,
+        on_step=memory.on_step,
+        export=lambda out: export(net, anchor, out),
+        entry_points=("remember",),
+    )
+
+
+def backbone_config(store: LatentStore) -> MMDiTConfig:
+    """Nano, with the widths of the latents and features at hand."""
+    channels, grid = store.latents.shape[2:4]
+    return MMDiTConfig(
+        latent_channels=channels, grid=grid, audio_dim=store.audio.shape[-1], text_dim=store.text.shape[-1]
+    )
+
+
+def measured_anchor(store: LatentStore) -> Anchor:
+    """The map between codec latents and stream latents, measured on the training clips."""
+    channels, grid = store.latents.shape[2:4]
+    anchor = Anchor(AnchorConfig(channels, grid))
+    anchor.measure(store.latents.float(), store.stills[:, 0].float())
+    return anchor
+
+
+def windows(cutter: WindowCutter, rows: int, place: Place) -> Iterator[Batch]:
+    """Batches of training windows."""
+    for window in cutter.batches(rows, place):
+        yield {"window": window}
+
+
+def prepared(batch: Batch, device: torch.device) -> Window:
+    """The batch's window on the device, with voice and prompt dropped now and then."""
+    window: Window = batch["window"].to(device)
+    return replace(window, conditions=drop_conditions(window.conditions, DROP))
+
+
+def optim(lr: float) -> OptimSettings:
+    """Muon on the blocks' matrices, AdamW on what leads into and out of the network."""
+    return OptimSettings(
+        lr=1e-3 * lr,
+        matrix_lr=0.01 * lr,
+        lr_schedule=warmup_hold_decay(0.02, 0.4, 0.05) if lr == 1.0 else warmup_cosine(0.02, 0.05),
+        outer=("*_in*", "*video_out*", "*place*", "*query*", "*null_*", "*where_heard*", "*table", "*modulation*"),
+    )
+
+
+def export(net: MMDiT, anchor: Anchor, folder: Path) -> None:
+    """Write the backbone and the anchor that it was trained with."""
+    save_model(net, net.config, folder / "backbone", torch.bfloat16)
+    save_model(anchor, anchor.config, folder / "anchor", torch.float32)
+
+
+def teacher_folder(out: Path) -> Path:
+    """Where `backbone` left its model, beside the run in `out`.
+
+    Raises:
+        ConfigError: it has not been trained yet.
+    """
+    folder = out.parent / "backbone" / "align" / "model"
+    if not folder.is_dir():
+        raise ConfigError(
+            f"The teacher is not in {folder}. Train it first: flowact train nano.backbone --out {out.parent}/backbone"
+        )
+    return folder
+
+
+def draw_levels(rows: int) -> Tensor:
+    """Noise levels of the three chunks: four in five as serving's staircase, the others each for itself."""
+    stairs = torch.rand(rows, 1) < 0.8
+    return torch.where(
+        stairs, draw_staircase(rows, CHUNKS_IN_STREAM, SHIFT), draw_independent(rows, CHUNKS_IN_STREAM, SHIFT)
+    )

@@ -1,0 +1,38 @@
+"""Small stand-ins, so that tests of the runtime need no weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from flowact.core.types import Conditions, Frames
+
+CHANNELS, GRID, AUDIO, TEXT = 4, 4, 6, 5
+
+
+class FakeBackbone:
+    """Velocity that points to the mean voice feature of each latent frame; counts its evaluations."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, frames: Frames, remembered: object, guidance: Tensor | None) -> Tensor:
+        self.calls += 1
+        target = frames.conditions.audio.mean((2, 3))[:, :, None, None, None]
+        level = frames.level[:, :, None, None, None]
+        return (frames.latents - target) / level.clamp(min=1e-3)
+
+    def remember(self, memory: Frames) -> object:
+        return memory
+
+
+def conditions(rows: int, time: int, value: float = 0.0) -> Conditions:
+    present = torch.ones(rows, time)
+    return Conditions(
+        torch.full((rows, time, 4, AUDIO), value), torch.zeros(rows, time, 2, TEXT), present, present.clone()
+    )
+
+
+def random_conditions(rows: int, time: int, audio: int = AUDIO, text: int = TEXT) -> Conditions:
+    present = torch.ones(rows, time)
+    return Conditions(torch.randn(rows, time, 4, audio), torch.randn(rows, time, 2, text), present, present.clone())

@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from flowact.core.errors import ConfigError
+from flowact.core.types import Conditions, Frames, Role
+from flowact.memory.bank import BankConfig, MemoryBank
+from flowact.models.mmdit.config import SIZES, MMDiTConfig
+from flowact.models.mmdit.model import MMDiT
+from tests.fakes import random_conditions
+
+SMALL = MMDiTConfig(
+    width=48, depth=3, heads=2, dual_blocks=1, latent_channels=4, grid=4, patch=2, audio_dim=6, text_dim=5
+)
+
+
+@pytest.fixture
+def net() -> MMDiT:
+    torch.manual_seed(0)
+    model = MMDiT(SMALL).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    return model
+
+
+def stream(rows: int = 2, time: int = 9) -> Frames:
+    return Frames(
+        torch.randn(rows, time, 4, 4, 4),
+        torch.rand(rows, time),
+        torch.arange(time),
+        torch.full((time,), int(Role.STREAM)),
+        torch.ones(rows, time, dtype=torch.bool),
+        random_conditions(rows, time),
+    )
+
+
+def bank(rows: int = 2) -> MemoryBank:
+    return MemoryBank.start(BankConfig(), torch.randn(rows, 1, 4, 4, 4), random_conditions(rows, 1))
+
+
+def test_a_fresh_network_returns_the_best_linear_guess() -> None:
+    frames = stream()
+    level = frames.level[:, :, None, None, None]
+    expected = (2 * level - 1) / ((1 - level) ** 2 + level**2) * frames.latents
+    torch.testing.assert_close(MMDiT(SMALL)(frames), expected)
+
+
+def test_memory_never_sees_the_stream_but_the_stream_sees_memory(net: MMDiT) -> None:
+    frames, memory = stream(), bank().view()
+    one = net(frames, net.remember(memory))
+    other = net(frames, net.remember(replace(memory, latents=memory.latents + 1)))
+    assert not torch.allclose(one, other)
+    for a, b in zip(net.remember(memory).kv, net.remember(memory).kv):
+        torch.testing.assert_close(a.k, b.k, rtol=0, atol=0)
+
+
+def test_empty_slots_are_seen_by_nobody(net: MMDiT) -> None:
+    frames, memory = stream(), bank().view()
+    filled = memory.latents.clone()
+    filled[:, ~memory.valid[0]] = 7.0
+    torch.testing.assert_close(
+        net(frames, net.remember(memory)), net(frames, net.remember(replace(memory, latents=filled)))
+    )
+
+
+def test_remembered_keys_equal_one_pass_over_everything_under_the_fake_causal_mask(net: MMDiT) -> None:
+    """The stream's answer does not depend on whether memory ran before or is placed later in time by its position."""
+    frames, memory = stream(), bank().view()
+    moved = replace(memory, position=memory.position - 5)
+    apart, shifted = net.remember(memory), net.remember(moved)
+    # Keys are kept without RoPE: in the first block, they cannot depend on where the memory stands in time.
+    torch.testing.assert_close(apart.kv[0].k, shifted.kv[0].k)
+    assert not torch.allclose(net(frames, apart), net(frames, shifted))
+
+
+def test_rows_do_not_mix(net: MMDiT) -> None:
+    frames, memory = stream(), bank().view()
+    both = net(frames, net.remember(memory))
+
+    def second(f: Frames) -> Frames:
+        return Frames(
+            f.latents[1:], f.level[1:], f.position, f.role, f.valid[1:], f.conditions.map(lambda x: x[1:])
+        )
+
+    torch.testing.assert_close(both[1:], net(second(frames), net.remember(second(memory))), rtol=1e-4, atol=1e-5)
+
+
+def test_voice_prompt_level_and_guidance_all_matter(net: MMDiT) -> None:
+    frames = stream()
+    base = net(frames)
+    silent: Conditions = frames.conditions.without(audio=True)
+    untold: Conditions = frames.conditions.without(text=True)
+    assert not torch.allclose(base, net(replace(frames, conditions=silent)))
+    assert not torch.allclose(base, net(replace(frames, conditions=untold)))
+    assert not torch.allclose(base, net(frames, None, torch.full((2,), 0.3)))
+
+
+def test_patches_are_put_back_where_they_came_from() -> None:
+    net = MMDiT(SMALL)
+    side = SMALL.grid // SMALL.patch
+    x = torch.randn(2, 3, SMALL.latent_channels, SMALL.grid, SMALL.grid)
+    cells = x.unflatten(-1, (side, 2)).unflatten(-3, (side, 2)).permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+    torch.testing.assert_close(net._unpatch(cells), x)
+
+
+def test_named_sizes_can_be_counted_without_memory() -> None:
+    with torch.device("meta"):
+        counts = {name: sum(p.numel() for p in MMDiT(c).parameters()) for name, c in SIZES.items()}
+    assert 10e6 < counts["nano"] < 20e6
+    assert 1.0e9 < counts["1.3b"] < 1.6e9
+    assert 12e9 < counts["14b"] < 16e9
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="heads"):
+        MMDiTConfig(width=100, heads=3)

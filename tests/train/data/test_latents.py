@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowact.core.errors import ConfigError
+from flowact.core.types import Chunk
+from flowact.diffusion.plan import Staircase
+from flowact.memory.bank import BankConfig, MemoryBank
+from flowact.models.anchor import Anchor, AnchorConfig
+from flowact.rollout.self_forcing import MemoryPool
+from flowact.train.data.latents import LatentStore, WindowCutter
+from flowact.train.stage import Place
+from tests.fakes import FakeBackbone
+
+BANK = BankConfig()
+
+
+@pytest.fixture
+def store() -> LatentStore:
+    torch.manual_seed(0)
+    clips, time, stills = 3, 24, 2
+    return LatentStore(
+        latents=torch.randn(clips, time, 4, 4, 4).half(),
+        stills=torch.randn(clips, stills, 4, 4, 4).half(),
+        audio=torch.randn(clips, time, 4, 6).half(),
+        weight=torch.ones(clips, time, 4, 4).half(),
+        text=torch.randn(5, 2, 5).half(),
+        captions=[[(0, 12, 0), (0, 12, 1), (12, 24, 2)], [(0, 24, 3)], [(0, 24, 4)]],
+        meta=[{"identity": i} for i in range(clips)],
+    )
+
+
+@pytest.fixture
+def cutter(store: LatentStore) -> WindowCutter:
+    anchor = Anchor(AnchorConfig(4, 4))
+    anchor.measure(store.latents.float(), store.stills[:, 0].float())
+    return WindowCutter(store, anchor, BANK, chunks=3)
+
+
+@pytest.mark.parametrize("start", [0, 3, 6, 12, 15])
+def test_real_memory_is_what_serving_would_remember(cutter: WindowCutter, start: int) -> None:
+    sequence = torch.tensor([1, 4])
+    window = cutter.cut(sequence, torch.full((2,), start))
+    bank = window.bank
+    reference = MemoryBank.start(BANK, bank.reference, cutter._neutral(2))
+    for i in range(start // 3):
+        past = cutter.cut(sequence, torch.full((2,), i * 3)).chunks(0, 1)
+        reference = reference.commit(Chunk(i, past.clean, 0.0, past.conditions))
+    torch.testing.assert_close(bank.recent, reference.recent)
+    assert torch.equal(bank.view().valid, reference.view().valid)
+    heard, expected = bank.view().conditions, reference.view().conditions
+    torch.testing.assert_close(heard.audio_present, expected.audio_present)
+    shown = expected.audio_present[:, :, None, None]
+    torch.testing.assert_close(heard.audio * shown, expected.audio * shown)
+
+
+def test_stream_and_absolute_latents_are_inverse(store: LatentStore, cutter: WindowCutter) -> None:
+    still = store.stills[:, 0].float()
+    relative = cutter.anchor.relative(store.latents.float(), still)
+    torch.testing.assert_close(cutter.anchor.absolute(relative, still), store.latents.float(), rtol=1e-3, atol=1e-3)
+    assert 0.5 < relative.std() < 1.5
+
+
+def test_equal_places_give_equal_batches_so_that_a_run_can_resume(cutter: WindowCutter) -> None:
+    first = cutter.batches(4, Place(seed=1))
+    next(first)
+    second = next(first)
+    resumed = next(cutter.batches(4, Place(seed=1, step=1)))
+    torch.testing.assert_close(second.clean, resumed.clean)
+    torch.testing.assert_close(second.conditions.text, resumed.conditions.text)
+    other = next(cutter.batches(4, Place(seed=1, rank=1, ranks=2, step=1)))
+    assert not torch.equal(other.start, second.start) or not torch.equal(other.sequence, second.sequence)
+
+
+def test_a_chunk_carries_the_caption_of_its_middle(cutter: WindowCutter, store: LatentStore) -> None:
+    text = cutter.cut(torch.tensor([0]), torch.tensor([9])).conditions.text[0]
+    late = store.text[2].float()
+    assert not torch.equal(text[0], late)
+    assert torch.equal(text[3], late)
+    assert torch.equal(text[3], text[5])
+
+
+def test_generated_memory_is_matched_to_the_real_latents_that_follow(cutter: WindowCutter) -> None:
+    long = WindowCutter(cutter.store, cutter.anchor, BANK, chunks=6)
+    pool = MemoryPool(capacity=100)
+    pool.refill(FakeBackbone(), Staircase(micro_steps=1), long.cut(torch.tensor([1, 3]), torch.tensor([0, 3])))
+    assert [m.start for m in pool.entries] == [3, 6, 6, 9, 9, 12, 12, 15]
+    drawn = pool.draw(16, cutter.cut)
+    for row in range(16):
+        real = cutter.cut(drawn.sequence[row : row + 1], drawn.start[row : row + 1])
+        torch.testing.assert_close(drawn.clean[row], real.clean[0])
+        assert not torch.equal(drawn.bank.recent[row], real.bank.recent[0])
+        mean_voice = real.bank.conditions.audio[0, -1].mean()
+        torch.testing.assert_close(drawn.bank.recent[row, -1], mean_voice.expand_as(drawn.bank.recent[row, -1]))
+
+
+def test_a_store_survives_the_disk_and_a_foreign_folder_is_refused(store: LatentStore, tmp_path: Path) -> None:
+    store.save(tmp_path / "a")
+    again = LatentStore.load(tmp_path / "a")
+    assert torch.equal(again.latents, store.latents)
+    assert again.captions == store.captions
+    with pytest.raises(ConfigError, match="not a latent store"):
+        LatentStore.load(tmp_path)

@@ -1,4 +1,4 @@
-"""The command line: `flowact generate`, `info`, `studio`, `train`. Everything heavy is imported when it is used."""
+"""The command line: generate, info, studio, train, evaluate. Everything heavy is imported when it is used."""
 
 from __future__ import annotations
 
@@ -81,8 +81,9 @@ def generate(
     meter, watch = LevelMeter(), Stopwatch()
     sound = _metered(stream_audio(audio), meter) if audio is not None else None
     clips = avatar.stream(portrait.pixels, sound, behaviour, seed, length_s)
+    made = Provenance.now(config.name, seed, flowact.__version__)
     try:
-        write_film(clips, out, size, length_s, Provenance.now(config.name, seed), mark, watch)
+        write_film(clips, out, size, length_s, made, mark, watch)
     except KeyboardInterrupt:
         kept = f"{watch.frames / FPS:.2f} s are kept in {out}" if watch.frames else "nothing was written"
         typer.echo(f"stopped: {kept}", err=True)
@@ -137,6 +138,14 @@ def train(context: typer.Context) -> None:
     program = typer.Typer(pretty_exceptions_enable=False)
     program.command()(command)
     program(context.args, prog_name="flowact train")
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def evaluate(context: typer.Context) -> None:
+    """Judge a model by what no training saw."""
+    with _extra("evaluate"):
+        from flowact.evaluate.commands import app as evaluate_app
+    evaluate_app(context.args, prog_name="flowact evaluate")
 
 
 @contextmanager

@@ -1,18 +1,20 @@
 """The audio encoder, from nothing: a corpus of synthetic speech, some minutes of training, a report on a strange voice.
 
-python -m recipes.audio FOLDER writes the corpus (two hours of speech, labels, no pictures: about a minute); `hearing`
-is the training stage, and `report` the table of how well a trained encoder hears what it was not trained on.
+python -m recipes.audio corpus FOLDER           two hours of speech with labels, no pictures: about a minute
+flowact train audio.hearing --data FOLDER --out RUN --device cpu
+python -m recipes.audio report FOLDER WEIGHTS   how well it hears new sentences of known and of strange voices
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import torch
 
 from flowact.models.audio.encoder import AudioEncoder
-from flowact.models.weights import save_model
+from flowact.models.weights import load_model, save_model
 from flowact.train.data.hearing import CorpusConfig, HearingCorpus, make_corpus
 from flowact.train.data.hearing_batches import HearingAugment, hearing_batches
 from flowact.train.objectives.audio import HearingObjective, measure_hearing
@@ -26,7 +28,7 @@ CORPORA = {
 }
 
 
-def build_corpora(folder: Path, processes: int = 2) -> None:
+def _build_corpora(folder: Path, processes: int = 2) -> None:
     """Write one npz per corpus into `folder`: two hours to train on, two times 400 s of new sentences to test on."""
     for name, config in CORPORA.items():
         corpus = make_corpus(config, processes)
@@ -44,13 +46,13 @@ def hearing(context: RunContext) -> list[Stage]:
     encoder = AudioEncoder().to(context.device)
     mild = HearingAugment(warp=1.18, tilt_db=0.0)
     return [
-        _chapter(context, encoder, "hearing", mild, steps=700, lr=2e-3),
-        _chapter(context, encoder, "hearing_strangers", HearingAugment(), steps=330, lr=1.2e-3),
+        _chapter(context, encoder, "hearing", mild, steps=700, lr=2e-3, share=0.7),
+        _chapter(context, encoder, "hearing_strangers", HearingAugment(), steps=330, lr=1.2e-3, share=0.3),
     ]
 
 
 def _chapter(
-    context: RunContext, encoder: AudioEncoder, name: str, augment: HearingAugment, steps: int, lr: float
+    context: RunContext, encoder: AudioEncoder, name: str, augment: HearingAugment, steps: int, lr: float, share: float
 ) -> Stage:
     corpus = HearingCorpus.load(context.data / "train.npz")
     strange = HearingCorpus.load(context.data / "strange_voice.npz")
@@ -61,7 +63,7 @@ def _chapter(
         make_batches=hearing_batches(corpus, augment, encoder.config.mel),
         updates=(Update(("audio",), HearingObjective(encoder), optim=optim, ema_decay=None),),
         train_steps=steps,
-        minutes=context.minutes,
+        minutes=None if context.minutes is None else context.minutes * share,
         evaluate=lambda step: measure_hearing(encoder, strange, degraded=True),
         evaluate_every=steps,
         export=lambda folder: save_model(encoder, encoder.config, folder, torch.float16),
@@ -71,7 +73,7 @@ def _chapter(
     )
 
 
-def report(encoder: AudioEncoder, folder: Path) -> dict[str, dict[str, float]]:
+def _report(encoder: AudioEncoder, folder: Path) -> dict[str, dict[str, float]]:
     """Measure on new sentences: known and strange voices, as synthesised and degraded."""
     return {
         f"{name}, {'degraded' if degraded else 'clean'}": measure_hearing(
@@ -83,4 +85,7 @@ def report(encoder: AudioEncoder, folder: Path) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    build_corpora(Path(sys.argv[1]))
+    if sys.argv[1:2] == ["report"]:
+        print(json.dumps(_report(load_model(AudioEncoder, Path(sys.argv[3])), Path(sys.argv[2])), indent=1))
+    else:
+        _build_corpora(Path(sys.argv[2]))

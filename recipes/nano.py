@@ -1,6 +1,6 @@
 """The default model, `flowact-nano`, chapter by chapter, as FlowAct-R1 tells it. `make train-nano` runs them all.
 
-codec -> (flowact encode) -> backbone: full visibility, autoregressive adaptation with generated memory, audio-motion
+codec -> (recipes.encode) -> backbone: full visibility, autoregressive adaptation with generated memory, audio-motion
 alignment -> student: one guided evaluation per stair.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,18 +22,22 @@ from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
 from flowact.rollout.window import Window, drop_conditions, roughen_memory
+from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.generated_memory import GeneratedMemory, GeneratedMemoryConfig
+from flowact.train.objectives.codec import CodecObjective
 from flowact.train.objectives.flow import flow_loss, full_visibility_loss
 from flowact.train.objectives.segment import SegmentDistillation
-from flowact.train.optim import OptimSettings, warmup_cosine, warmup_hold_decay
+from flowact.train.optim import LrSchedule, OptimSettings, warmup_cosine, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update
 
 BANK = BankConfig(long=3, short=1)
 SHIFT = 2.0
 TEACHER_PLAN = Staircase(micro_steps=2, shift=SHIFT)
+STUDENT_PLAN = Staircase(micro_steps=1, shift=SHIFT)
 ROWS = 12
 DROP = 0.1
 ROUGHNESS = 0.3
@@ -40,11 +45,69 @@ ROLLOUT_CHUNKS = 8
 CHAPTERS = {"pretrain": 0.2, "adapt": 0.5, "align": 0.3}
 """Share of the training time of each chapter of the backbone."""
 
+CODEC_OUTER = (
+    "codec.painter.*_flow.weight",
+    "codec.painter.head.weight",
+    "codec.encoder.mean.weight",
+    "codec.encoder.stem.weight",
+    "objective.*",
+)
+
 Loss = tuple[Tensor, dict[str, Tensor]]
 
 
+def codec(context: RunContext) -> list[Stage]:
+    """The codec: first on crops around the face, where a second buys three times the pixels that matter, then whole.
+
+    `--data` is a folder of `flowact studio render`; the frames are decoded once into `<out>/../frames`.
+    """
+    frames = context.out.parent / "frames"
+    for split in ("train", "val"):
+        if not (frames / split / "index.npz").is_file():
+            build_frame_store(context.data, frames / split, split)
+    net = VideoVAE().to(context.device)
+    objective = CodecObjective(net.config.latent_channels).to(context.device)
+    held_out = FrameBatches(FrameStore.open(frames / "val"), clips=8, crop_px=256, tint=0.0)
+    judged = held_out.draw(np.random.default_rng(0))
+
+    def learn(batch: Batch, step: int) -> Loss:
+        return objective(net, batch)
+
+    def evaluate(step: int) -> dict[str, float]:
+        with torch.inference_mode():
+            _, found = objective(net, {k: v.to(context.device) for k, v in judged.items()})
+        return {name: float(value) for name, value in found.items() if name.startswith("psnr")}
+
+    def chapter(name: str, crop_px: int, clips: int, share: float, schedule: LrSchedule) -> Stage:
+        batches = FrameBatches(FrameStore.open(frames / "train"), clips=clips, crop_px=crop_px)
+        return Stage(
+            name=name,
+            networks={"codec": net, "objective": objective},
+            make_batches=batches,
+            updates=(
+                Update(
+                    ("codec", "objective"),
+                    learn,
+                    optim=OptimSettings(lr=2e-3, matrix_lr=0.02, lr_schedule=schedule, outer=CODEC_OUTER),
+                    ema_decay=0.99,
+                ),
+            ),
+            train_steps=round(40_000 * share),
+            minutes=None if context.minutes is None else context.minutes * share,
+            evaluate=evaluate,
+            evaluate_every=100,
+            checkpoint_every=200,
+            export=lambda folder: save_model(net, net.config, folder, torch.bfloat16),
+        )
+
+    return [
+        chapter("crops", 160, 6, 0.65, warmup_hold_decay(0.03, 0.2, 0.5)),
+        chapter("whole", 256, 4, 0.35, warmup_hold_decay(0.02, 0.9, 0.02)),
+    ]
+
+
 def backbone(context: RunContext) -> list[Stage]:
-    """The three chapters before distillation. `--data` is a folder of `flowact encode`, with `train/` in it."""
+    """The three chapters before distillation. `--data` is a folder of recipes.encode, with `train/` in it."""
     store = LatentStore.load(context.data / "train")
     anchor = measured_anchor(store)
     net = MMDiT(backbone_config(store)).to(context.device)
@@ -103,7 +166,7 @@ def student(context: RunContext) -> Stage:
     memory = GeneratedMemory(
         GeneratedMemoryConfig(share_from=0.5, rows=8),
         ("backbone", net),
-        Staircase(micro_steps=1, shift=SHIFT),
+        STUDENT_PLAN,
         cutter,
         WindowCutter(store, anchor, BANK, ROLLOUT_CHUNKS),
     )

@@ -68,6 +68,7 @@ def probe_audio(path: Path | str) -> AudioInfo:
     """
     path = Path(path)
     with _opened(path) as container:
+        _check_riff(path)
         stream = container.streams.audio[0]
         declared = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         ticks = sum(packet.duration or 0 for packet in container.demux(stream))
@@ -122,6 +123,17 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
             "that are loaded at once; read it with stream_audio"
         )
     return np.concatenate(list(stream_audio(path)))
+
+
+def _check_riff(path: Path) -> None:
+    """FFmpeg shortens a cut wav to what is there, so its announced size is compared here."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    announced, found = int.from_bytes(head[4:8], "little") + 8, path.stat().st_size
+    # Programs that write to a pipe leave the size at zero or at its maximum.
+    is_known = head[:4] == b"RIFF" and 8 < announced < 0xFFFF_FF00
+    if is_known and found + 1 < announced:
+        raise ConfigError(f"audio {path} is truncated: {found} of {announced} bytes are there; copy or export it again")
 
 
 @contextmanager

@@ -10,30 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-import flowact
-
 _OPACITY = 0.62
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who made a film and from what."""
+    """Who made a film and from what; `version` is that of FlowAct."""
 
     model: str
     seed: int
+    version: str
     made: datetime
 
     @staticmethod
-    def now(model: str, seed: int) -> Provenance:
+    def now(model: str, seed: int, version: str) -> Provenance:
         """The provenance of a film that is made at this moment."""
-        return Provenance(model, seed, datetime.now(UTC).replace(microsecond=0))
+        return Provenance(model, seed, version, datetime.now(UTC).replace(microsecond=0))
 
     def tags(self) -> dict[str, str]:
         """Metadata for the mp4: for people a title, for programs JSON in the comment."""
         record = {
             "ai_generated": True,
             "software": "FlowAct",
-            "version": flowact.__version__,
+            "version": self.version,
             "model": self.model,
             "seed": self.seed,
             "made": self.made.isoformat(),

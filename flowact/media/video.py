@@ -85,8 +85,8 @@ class VideoWriter:
         self._tags = dict(tags)
 
     def __enter__(self) -> Self:
-        # Safe against a crash while it grows, an ordinary mp4 once closed; only a delayed moov carries the edit lists that
-        # keep picture and sound together.
+        # Safe against a crash while it grows, an ordinary mp4 once closed; only a delayed moov carries the edit lists
+        # that keep picture and sound together.
         options = {"movflags": "hybrid_fragmented+delay_moov"}
         try:
             self._file = av.open(str(self._part), "w", format="mp4", container_options=options)

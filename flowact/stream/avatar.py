@@ -127,7 +127,7 @@ class Avatar:
             )
         try:
             config = config_from_json(AvatarConfig, json.loads(index.read_text())["avatar"])
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{index} is damaged ({error}). Restore it from where the model came from."
             ) from error

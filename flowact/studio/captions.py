@@ -17,7 +17,7 @@ _STATE: dict[str, str] = {
     "; is having a conversation|having a conversation; tells a story|telling a story",
     "listen": "listens|listening; listens attentively|listening attentively; pays attention|paying attention"
     "; listens quietly|listening quietly; follows the conversation|following the conversation"
-    "; hears someone out|hearing someone out",
+    "; hears the other person out|hearing the other person out",
     "think": "thinks|thinking; ponders|pondering; thinks for a moment|thinking for a moment; looks thoughtful|looking"
     " thoughtful; considers an answer|considering an answer; searches for words|searching for words"
     "; reflects|reflecting",
@@ -145,6 +145,8 @@ def _dense(segment: Segment, told: list[Event], mood: str, rng: np.random.Genera
     clauses = [str(rng.choice(_OPENINGS[segment.state]))]
     if mood != "neutral":
         clauses[0] += f", {rng.choice(_MANNER[mood])}"
+    first_of_each = {event.text: event for event in reversed(told)}
+    told = sorted(first_of_each.values(), key=lambda event: event.time_s)
     if len(told) > 5:
         keep = sorted(rng.choice(len(told), 5, replace=False))
         told = [event for k, event in enumerate(told) if k in keep or _names_gesture(event)]

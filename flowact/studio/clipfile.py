@@ -20,9 +20,21 @@ VIDEO, SOUND, LABELS, WORDS = "mp4", "flac", "npz", "json"
 SUFFIXES = (VIDEO, SOUND, LABELS, WORDS)
 
 SCORE_TRACKS = (
-    "visemes face head torso sway shoulders breath gaze hand_active wrist palm fingers curl".split()
-)  # fmt: skip
-PIXEL_LABELS = "mouth_box face_box mouth_open landmarks eye_open hand_visible".split()
+    "visemes",
+    "face",
+    "head",
+    "torso",
+    "sway",
+    "shoulders",
+    "breath",
+    "gaze",
+    "hand_active",
+    "wrist",
+    "palm",
+    "fingers",
+    "curl",
+)
+PIXEL_LABELS = ("mouth_box", "face_box", "mouth_open", "landmarks", "eye_open", "hand_visible")
 
 _CRF = 10
 _KEYFRAME_EVERY_FRAMES = 12

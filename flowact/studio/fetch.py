@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from flowact.core.errors import ConfigError
+from flowact.studio.sources import gather
 
 ENVIRONMENT = "FLOWACT_ASSETS"
 FOLDERS = ("3dobjs", "base", "eyes", "faceunits", "litspheres", "masks", "poses", "poseunits", "rigs", "targets")
@@ -96,3 +97,20 @@ def folder_digest(folder: Path) -> str:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             whole.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
     return whole.hexdigest()
+
+
+def download(into: Path | None = None) -> Path:
+    """Download the data from its makers into `into` (default: the user's data folder) and return that folder.
+
+    Data that is already there and verifies is kept; a stopped download continues.
+
+    Raises:
+        ConfigError: a download fails, or the files are not the expected ones.
+    """
+    into = into or default_folder()
+    if into.is_dir() and not differing_folders(into):
+        return into
+    scratch = into.with_name(f"{into.name}.download")
+    install(gather(scratch), into)
+    shutil.rmtree(scratch)
+    return into

@@ -56,12 +56,13 @@ def _envelope(
 ) -> tuple[Curve, float, float]:
     """Return the rise-hold-fall curve [F] and the times between which the core lies.
 
-    The core takes up 0.6 of the room at least, so that a clip of a gesture shows it most of the time. A gesture at a
-    clip's edge may have begun before it or go on after it, as in a stream that is cut anywhere.
+    In a long segment the core grows (to 1.5 of its usual longest), so that a clip of a gesture shows it most of the
+    time. A gesture at a clip's edge may have begun before it or go on after it, as in a stream that is cut anywhere.
     """
     rise, fall = rise_s / cue.pace, fall_s / cue.pace
-    room = max(0.25, cue.end_s - cue.start_s - rise - fall)
-    core = min(room, max(float(rng.uniform(*core_s)), 0.6 * room))
+    margin = 0.12 if cue.end_s < cue.length_s else 0.0  # the hand is down before the next segment wants it
+    room = max(0.25, cue.end_s - cue.start_s - rise - fall - margin)
+    core = min(room, max(float(rng.uniform(*core_s)), min(0.6 * room, 1.5 * core_s[1])))
     start = cue.start_s + float(rng.uniform(0.0, min(room - core, 0.6) + 1e-6))
     if cue.start_s <= 0.0 and rng.random() < 0.15:
         start, core = -rise - 0.1, core + rise
@@ -120,7 +121,7 @@ def _wave(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
     active, start, _ = _envelope(tracks, rng, cue, (1.2, 2.4), 0.5, 0.55)
     rate_hz = rng.uniform(1.7, 2.5) * cue.pace
     swing = active**2 * np.sin(2 * np.pi * rate_hz * (tracks.time - start) + 0.5) * cue.size
-    wrist = _vary(rng, (0.34, 0.06, 0.3)) + swing[:, None] * np.array([0.055, -0.01, 0.0])
+    wrist = _vary(rng, (0.37, 0.05, 0.3)) + swing[:, None] * np.array([0.055, -0.01, 0.0])
     tilt = _delay(swing)[:, None] * 0.42 + 0.08
     fingers = _unit(np.array([0.0, 1.0, 0.05]) + tilt * np.array([1.0, 0.0, 0.0]))
     spread = float(rng.uniform(0.0, 0.1))
@@ -172,7 +173,7 @@ def _point(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
     push = pulse(tracks.time, start - 0.08, 0.12, 0.0, 0.3)[:, None]
     if rng.random() < 0.55:
         wrist = _vary(rng, (0.27, 0.07, 0.38)) + 0.07 * cue.size * push * np.array([0.0, 0.0, 1.0])
-        fingers, palm = _unit(_vary(rng, (-0.1, 0.55, 0.83), 0.05)), np.array([-0.25, -0.8, 0.5])
+        fingers, palm = _unit(_vary(rng, (-0.05, 0.5, 0.86), 0.05)), np.array([-0.75, -0.55, 0.3])
         where = "at the camera"
     else:
         wrist = _vary(rng, (0.14, 0.02, 0.38)) + 0.06 * cue.size * push * np.array([1.0, 0.3, 0.0])
@@ -228,9 +229,9 @@ def _beat(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
     move = _strokes(tracks, cue, start) * cue.size
     sides = (cue.side,) if rng.random() < 0.6 else (1.0, -1.0)
     for side in sides:
-        wrist = _vary(rng, (0.33, -0.03, 0.34)) + move[:, None] * np.array([0.02, -0.13, 0.05])
+        wrist = _vary(rng, (0.36, -0.07, 0.34)) + move[:, None] * np.array([0.02, -0.13, 0.05])
         dip = 0.35 * _delay(move)[:, None]
-        fingers = _unit(np.array([0.02, 0.75, 0.6]) + dip * np.array([0.0, -1.0, 0.6]))
+        fingers = _unit(np.array([0.08, 0.75, 0.62]) + dip * np.array([0.0, -1.0, 0.6]))
         _pose_hand(tracks, side, active, wrist, np.array([-0.8, 0.1, 0.5]), fingers, (0.25, 0.2, 0.3, 0.4, 0.45))
     who = f"the {cue.hand} beats" if len(sides) == 1 else "both hands beat"
     tracks.tell(start, f"{who} time with the words" if cue.beats else f"{who} in the air")
@@ -267,8 +268,8 @@ def _clap(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
 def _thumbs_up(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
     active, start, _ = _envelope(tracks, rng, cue, (0.8, 1.8), 0.42, 0.5)
     push = pulse(tracks.time, start - 0.06, 0.12, 0.05, 0.3)[:, None]
-    wrist = _vary(rng, (0.4, 0.13, 0.34)) + cue.size * push * np.array([-0.02, 0.04, 0.06])
-    fingers, palm = _unit(_vary(rng, (-0.6, -0.4, 0.65), 0.05)), np.array([-0.7, 0.0, -0.65])
+    wrist = _vary(rng, (0.38, -0.02, 0.34)) + cue.size * push * np.array([-0.02, 0.04, 0.06])
+    fingers, palm = _unit(_vary(rng, (-0.5, 0.6, 0.62), 0.05)), np.array([-0.7, 0.0, -0.65])
     _pose_hand(tracks, cue.side, active, wrist, palm, fingers, (0.0, 0.97, 1.0, 1.0, 1.0))
     smile(tracks, active, rng.uniform(0.4, 0.9))
     tracks.head[:, 1] -= 3.0 * push[:, 0]

@@ -60,7 +60,6 @@ HAIR_STYLES = {
     "short04": "short straight hair",
     "long01": "long hair",
     "ponytail01": "a ponytail",
-    "bob02": "a bob",
     "braid01": "a braid",
     "shaved": "shaved hair",
     "bald": "no hair",
@@ -86,6 +85,7 @@ class Identity:
     brow: str
     lashes: str
     clothes: str
+    shoes: str
     shirt: Float
     shirt_accent: Float
     stripes: str
@@ -135,7 +135,7 @@ def _detail_shape(rng: np.random.Generator, folders: dict[str, list[str]]) -> di
 
 def _hair(rng: np.random.Generator, sex: str, old: float) -> str:
     if sex == "female":
-        return _pick(rng, {"long01": 0.38, "ponytail01": 0.3, "short04": 0.1, "short01": 0.12, "bob02": 0.05, "braid01": 0.05})
+        return _pick(rng, {"long01": 0.42, "ponytail01": 0.32, "short04": 0.07, "short01": 0.07, "braid01": 0.08})
     return _pick(rng, {"short01": 0.36, "short04": 0.34, "shaved": 0.14, "bald": 0.05 + 0.1 * old, "short02": 0.06})
 
 
@@ -147,7 +147,12 @@ def _colours(rng: np.random.Generator, race: dict[str, float], old: float) -> tu
         skin += weight * (pale + (dark - pale) * tan)
     fair = race["caucasian"]
     hair = {"black": 1.2 - fair, "dark brown": 0.8, "brown": 0.1 + fair, "light brown": 0.8 * fair}
-    hair |= {"blond": 0.7 * fair**2, "red": 0.3 * fair**2, "grey": 3.0 * max(0.0, old - 0.4), "white": 3 * max(0.0, old - 0.6)}
+    hair |= {
+        "blond": 0.7 * fair**2,
+        "red": 0.3 * fair**2,
+        "grey": 3.0 * max(0.0, old - 0.4),
+        "white": 3 * max(0.0, old - 0.6),
+    }
     iris = {"brown": 0.6, "dark brown": 1.2 - fair, "hazel": 0.4 * fair, "green": 0.3 * fair**2, "blue": 0.8 * fair**2}
     return np.asarray(skin, np.float32), _pick(rng, hair), _pick(rng, iris | {"grey": 0.2 * fair**2})
 
@@ -202,7 +207,7 @@ def draw_identity(seed: int, assets: Assets) -> Identity:
         sex,
         shape,
         skin,
-        freckles=float(rng.random() ** 3) if skin.mean() > 0.3 else 0.0,
+        freckles=0.7 * float(rng.random() ** 4) if skin.mean() > 0.3 else 0.0,
         stubble=float(rng.random() ** 2) * 0.5 if sex == "male" else 0.0,
         hair=hair,
         hair_colour=_varied(rng, HAIR_COLOURS[hair_colour]),
@@ -210,6 +215,7 @@ def draw_identity(seed: int, assets: Assets) -> Identity:
         brow=str(rng.choice([n for n in assets.fitted if n.startswith("eyebrow")])),
         lashes=str(rng.choice([n for n in assets.fitted if n.startswith("eyelashes")])),
         clothes=clothes,
+        shoes=str(rng.choice([n for n in assets.fitted if n.startswith("shoes")])),
         shirt=_varied(rng, CLOTH_COLOURS[shirt]),
         shirt_accent=_varied(rng, CLOTH_COLOURS[accent]),
         stripes=stripes,

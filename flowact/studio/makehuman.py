@@ -27,11 +27,11 @@ from flowact.studio.performance import FACE_UNITS, VISEMES
 Float = NDArray[np.float32]
 Int = NDArray[np.int32]
 
-READER_VERSION = 4
+READER_VERSION = 6
 MASK_PX = 1024
 MASKS = ("lips", "eyelids", "ears", "inside-mouth", "fingernails")
 UNITS = (*(f"viseme_{name}" for name in VISEMES), *FACE_UNITS)
-HAIR = ("short01", "short02", "short04", "long01", "ponytail01", "braid01", "bob02")
+HAIR = ("short01", "short02", "short04", "long01", "ponytail01", "braid01")
 CLOTHES = (
     *(f"male_casualsuit0{i}" for i in range(1, 7)),
     "male_elegantsuit01",
@@ -41,6 +41,7 @@ CLOTHES = (
     "female_elegantsuit01",
     "female_sportsuit01",
 )
+SHOES = ("shoes01", "shoes02", "shoes03")
 BROWS = tuple(f"eyebrow{i:03d}" for i in range(1, 13))
 LASHES = tuple(f"eyelashes0{i}" for i in range(1, 5))
 DETAIL_FOLDERS = ("nose", "mouth", "chin", "eyes", "ears", "forehead", "cheek", "head", "eyebrows", "neck")
@@ -178,9 +179,7 @@ def read_fitted(path: Path) -> Fitted:
     table = np.asarray(rows, np.float32)
     _, mesh = read_obj(path.parent / obj)
     hidden_vertices = np.asarray(_vertex_ranges(hidden), np.int32)
-    return Fitted(
-        path.stem, mesh, table[:, :3].astype(np.int32), table[:, 3:6], table[:, 6:], scales, hidden_vertices
-    )
+    return Fitted(path.stem, mesh, table[:, :3].astype(np.int32), table[:, 3:6], table[:, 6:], scales, hidden_vertices)
 
 
 def _wanted_targets(root: Path) -> dict[str, Path]:
@@ -193,7 +192,8 @@ def _wanted_targets(root: Path) -> dict[str, Path]:
 
 def _fitted_paths(root: Path) -> list[Path]:
     base = root / "base"
-    paths = [base / "hair" / n / f"{n}.mhclo" for n in HAIR] + [base / "clothes" / n / f"{n}.mhclo" for n in CLOTHES]
+    paths = [base / "hair" / n / f"{n}.mhclo" for n in HAIR]
+    paths += [base / "clothes" / n / f"{n}.mhclo" for n in (*CLOTHES, *SHOES)]
     paths += [base / "eyebrows" / n / f"{n}.mhclo" for n in BROWS]
     paths += [base / "eyelashes" / n / f"{n}.mhclo" for n in LASHES]
     paths += [base / "teeth" / "teeth_base" / "teeth_base.mhclo", base / "tongue" / "tongue01" / "tongue01.mhclo"]
@@ -249,9 +249,7 @@ def _assemble(store: dict[str, Any]) -> Assets:
         fitted[name] = Fitted(name, mesh, **part)
     masks = {name: store[f"mask.{name}"] for name in MASKS}
     parent_index = np.asarray(parents, np.int32)
-    return Assets(
-        body, store["base"], targets, bones, parent_index, heads, tails, bone_weights, fitted, masks
-    )
+    return Assets(body, store["base"], targets, bones, parent_index, heads, tails, bone_weights, fitted, masks)
 
 
 @lru_cache(maxsize=2)

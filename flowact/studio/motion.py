@@ -95,4 +95,5 @@ def settle(tracks: Tracks) -> None:
     tracks.head[:] = limits * np.tanh(tracks.head / limits)
     tracks.face[:] = np.clip(tracks.face, 0.0, 1.0)
     tracks.shoulders[:] = np.clip(tracks.shoulders, 0.0, 1.0)
+    tracks.curl[:] = np.clip(tracks.curl, 0.0, 1.0)
     tracks.breath[:] = np.clip(tracks.breath, 0.0, 1.0)

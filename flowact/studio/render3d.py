@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from flowact.studio.character import MATERIALS, Character3D
 from flowact.studio.labels import label_clip
 from flowact.studio.occlusion import OcclusionBaker
-from flowact.studio.performance import Performance, RenderedClip
+from flowact.studio.performance import FACE_UNITS, Performance, RenderedClip
 from flowact.studio.scene import Scene, make_scene
 from flowact.studio.shaders import BACKGROUND, BACKGROUND_VERTEX, FRAGMENTS, VERTEX
 from flowact.studio.skeleton import POSED, pose
@@ -47,13 +47,14 @@ class Renderer3D:
         self.size = size
         self.inner = size * supersample
         self.supersample = supersample
-        self.context = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[call-arg]
+        self.context = moderngl.create_standalone_context(backend="egl")  # type: ignore[arg-type]
         self.colour = self.context.texture((self.inner, self.inner), 3)
         depth = self.context.depth_renderbuffer((self.inner, self.inner))
         self.target = self.context.framebuffer([self.colour], depth)
         vertex = VERTEX.replace("BONES", str(len(POSED)))
         self.programs = {
-            name: self.context.program(vertex_shader=vertex, fragment_shader=source) for name, source in FRAGMENTS.items()
+            name: self.context.program(vertex_shader=vertex, fragment_shader=source)
+            for name, source in FRAGMENTS.items()
         }
         self.backdrop = self.context.program(vertex_shader=BACKGROUND_VERTEX, fragment_shader=BACKGROUND)
         corners = np.asarray([[-1, -1], [3, -1], [-1, 3]], np.float32)
@@ -62,6 +63,8 @@ class Renderer3D:
         self.baked: WeakKeyDictionary[Character3D, Float] = WeakKeyDictionary()
         self.noise = self.context.texture((NOISE_PX, NOISE_PX), 4, _noise().tobytes())
         self.noise.build_mipmaps()
+        # Blending between two mipmap levels costs a tenth of the frame and cannot be seen in noise.
+        self.noise.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
         self.noise.repeat_x = self.noise.repeat_y = True
 
     def render(
@@ -84,7 +87,7 @@ class Renderer3D:
         scene = make_scene(character, framing_seed, framing, self.size)
         poser = pose(character.skeleton, performance)
         matrices = poser.matrices()
-        weights = np.concatenate([performance.visemes, performance.face], 1).astype(np.float32)
+        weights = _unit_weights(performance)
         visible = _visible(character, scene, performance)
         units = weights @ character.units[:, visible.unit_columns]
         frames = self._draw(character, scene, visible, units, matrices)
@@ -98,7 +101,10 @@ class Renderer3D:
         moving_buffer = self.context.buffer(dynamic.tobytes())
         arrays, resources = self._arrays(character, visible, moving_buffer, self._light(character))
         self._set_scene(character, scene)
-        picture = self.context.texture((self.size, self.size), 3, np.ascontiguousarray(scene.background[::-1]).tobytes())
+        picture = self.context.texture(
+            (self.size, self.size), 3, np.ascontiguousarray(scene.background[::-1]).tobytes()
+        )
+        picture.filter = (moderngl.NEAREST, moderngl.NEAREST)
         frames = np.empty((len(matrices), self.size, self.size, 3), np.uint8)
         for f in range(len(matrices)):
             moving_buffer.write((rest + units[f].reshape(-1, 6)).tobytes())
@@ -108,8 +114,11 @@ class Renderer3D:
             self._draw_frame(arrays, picture)
             raw = Image.frombytes("RGB", (self.inner, self.inner), self.target.read(components=3, alignment=1))
             frames[f] = np.asarray(raw.reduce(self.supersample) if self.supersample > 1 else raw)[::-1]
-        for resource in (*arrays.values(), *resources, moving_buffer, picture):
-            resource.release()
+        for array in arrays.values():
+            array.release()
+        for buffer in (*resources, moving_buffer):
+            buffer.release()
+        picture.release()
         return frames
 
     def _draw_frame(self, arrays: dict[str, moderngl.VertexArray], picture: moderngl.Texture) -> None:
@@ -181,6 +190,17 @@ class Renderer3D:
             if "noise" in program:
                 program["noise"] = 0
         self.backdrop["picture"] = 1
+
+
+def _unit_weights(performance: Performance) -> Float:
+    """[F, U] weights in the order of UNITS; the upper lids follow the gaze up and down."""
+    face = performance.face.astype(np.float32).copy()
+    pitch = performance.gaze[:, 1]
+    for side in ("Left", "Right"):
+        blink, wide = FACE_UNITS.index(f"eyeBlink{side}"), FACE_UNITS.index(f"eyeWide{side}")
+        face[:, blink] = np.clip(face[:, blink] + np.clip(-pitch / 60, 0, 0.4), 0, 1)
+        face[:, wide] += np.clip(pitch / 50, 0, 0.4)
+    return np.concatenate([performance.visemes, face], 1).astype(np.float32)
 
 
 def _visible(character: Character3D, scene: Scene, performance: Performance) -> _Visible:

@@ -111,12 +111,15 @@ def _voice_clip(
         opens, closes = segment.start_s <= 0.0, segment.end_s >= length_s
         first = segment.start_s + (0.0 if opens else 0.12)
         last = segment.end_s - (0.0 if closes else 0.12)
-        at = first - (float(rng.uniform(0.0, 1.5)) if opens else 0.0)
+        # Half of the clips that open with talk open amid a word, the others with the breath before it.
+        at = first + (float(rng.uniform(-1.5, 0.6) if rng.random() < 0.7 else rng.uniform(0.0, 0.6)) if opens else 0.0)
         speeches: list[tuple[float, Speech]] = []
         while at < last - 0.3:
             speech = speak(make_sentence(rng, heldout), voice)
             speeches.append((at, speech))
             at += speech.length_s + float(rng.uniform(-0.1, 0.35))
+            if at > 0.5 * (first + last) and rng.random() < 0.2:
+                break
         if opens and not closes:  # end with the sentence, having begun before the clip did
             shift = last - (speeches[-1][0] + speeches[-1][1].length_s)
             speeches = [(start + shift, speech) for start, speech in speeches]

@@ -50,10 +50,8 @@ in vec3 v_rest;
 in vec2 v_uv;
 in vec4 v_colour;
 out vec4 result;
-vec3 encode(vec3 linear) { return sqrt(clip(linear)); }
+vec3 encode(vec3 linear) { return sqrt(clamp(linear, 0.0, 1.0)); }
 """
-
-_COMMON = _COMMON.replace("clip(linear)", "clamp(linear, 0.0, 1.0)")
 
 SKIN = (
     _COMMON
@@ -174,7 +172,8 @@ SOFT = (
     + """
 void main() {
     vec4 fine = texture(noise, v_uv * vec2(6.0, 1.5));
-    vec3 light = mix(ground, sky, 0.6) + key_colour * 0.5 * clamp(dot(normalize(v_normal), key_direction) + 0.4, 0.0, 1.0);
+    float d = clamp(dot(normalize(v_normal), key_direction) + 0.4, 0.0, 1.0);
+    vec3 light = mix(ground, sky, 0.6) + key_colour * 0.5 * d;
     result = vec4(encode(v_colour.rgb * light), clamp(v_colour.a * (0.7 + 0.6 * fine.r), 0.0, 1.0));
 }
 """

@@ -19,6 +19,7 @@ Float = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 SPINE = ("spine05", "spine04", "spine03", "spine02", "spine01")
+CHEST = ("spine02", "spine01")
 NECK = ("neck01", "neck02", "neck03", "head")
 NECK_SHARE = (0.14, 0.16, 0.2, 0.5)
 SIDES = ("L", "R")
@@ -32,6 +33,7 @@ POSED = (
     "eye.L",
     "eye.R",
 )
+SHOULDER_ROUNDS = 4
 CURL_DEGREES = ((25.0, 35.0, 45.0), *(((72.0, 92.0, 60.0),) * 4))
 
 
@@ -107,6 +109,7 @@ class Poser:
         self.skeleton = skeleton
         self.rotation = np.tile(np.eye(3), (frames, len(POSED), 1, 1))
         self.offset = np.zeros((frames, len(POSED), 3))
+        self.swell = np.zeros(frames)
         self.frames = frames
 
     def place(self, name: str, local: Float64, absolute: bool = False, shift: Float64 | float = 0.0) -> None:
@@ -130,12 +133,20 @@ class Poser:
 
     def matrices(self) -> Float:
         """[F, P, 3, 4] float32."""
-        return np.concatenate([self.rotation, self.offset[..., None]], -1).astype(np.float32)
+        table = np.concatenate([self.rotation, self.offset[..., None]], -1)
+        for name in CHEST:
+            # A full chest is deeper; only the vertices of these bones swell, their children stay as they are.
+            i = self.skeleton.joints[name]
+            growth = self.swell[:, None] * self.rotation[:, i, :, 2]
+            table[:, i, :, 2] += growth
+            table[:, i, :, 3] -= growth * self.skeleton.heads[i, 2]
+        return table.astype(np.float32)
 
 
 def pose(skeleton: Skeleton, performance: Performance) -> Poser:
     """Pose every bone for every frame of a performance."""
     poser = Poser(skeleton, performance.frames)
+    poser.swell = 0.05 * performance.breath.astype(np.float64)
     still = np.tile(np.eye(3), (performance.frames, 1, 1))
     poser.place("root", still, shift=performance.sway.astype(np.float64) * skeleton.shoulder_width)
     for name in SPINE:
@@ -164,30 +175,27 @@ def _pose_arm(poser: Poser, performance: Performance, side: int) -> None:
     upper, lower = rest["lowerarm01"] - rest["upperarm01"], rest["wrist"] - rest["lowerarm01"]
     lengths = np.linalg.norm(upper), np.linalg.norm(lower)
     parent = poser.rotation[:, skeleton.joints["spine01"]]
-    shoulder = poser.at(f"shoulder01.{letter}", rest["upperarm01"])
     hang = _unit(np.asarray([0.13 * outward, -1.0, 0.1])) * (sum(lengths) * 0.985)
     neck = poser.at("spine01", skeleton.neck_base)
-    away = np.asarray([0.25 * outward, 0.0, 0.35]) * (unit * 4 * active * (1 - active) * 0.5)[:, None]
-    hanging = shoulder + parent @ hang
-    target = hanging + active[:, None] * (neck + wrist_goal * unit - hanging) + away
+    away = np.asarray([0.25 * outward, 0.0, 0.35]) * (unit * 2 * active * (1 - active))[:, None]
     resting, working = np.asarray([0.35 * outward, -0.1, -1.0]), np.asarray([0.75 * outward, -1.0, -0.25])
     pole = parent @ _unit(resting) * (1 - active)[:, None] + working * active[:, None]
-    upper_now, lower_now, hinge = _two_bones(shoulder, target, pole, float(lengths[0]), float(lengths[1]))
-
     rest_hinge = np.cross(upper, lower)
-    upper_turn = _between(_frame(upper_now, hinge), _frame(upper, rest_hinge))
-    lower_turn = _between(_frame(lower_now, hinge), _frame(lower, rest_hinge))
-    _place_arm(poser, letter, parent, upper_turn, lower_turn)
-    _place_hand(poser, performance, side, active, lower_turn)
-
-
-def _place_arm(poser: Poser, letter: str, parent: Float64, upper_turn: Float64, lower_turn: Float64) -> None:
-    collar = poser.rotation[:, poser.skeleton.joints[f"clavicle.{letter}"]]
-    third = np.full(poser.frames, 0.35)
-    poser.place(f"shoulder01.{letter}", _blend(collar, upper_turn, third), absolute=True)
+    collar = poser.rotation[:, skeleton.joints[f"clavicle.{letter}"]]
+    # The shoulder follows the arm by a third, which moves the arm's root: a few rounds settle it.
+    for _ in range(SHOULDER_ROUNDS):
+        shoulder = poser.at(f"shoulder01.{letter}", rest["upperarm01"])
+        hanging = shoulder + parent @ hang
+        target = hanging + active[:, None] * (neck + wrist_goal * unit - hanging) + away
+        upper_now, lower_now, hinge = _two_bones(shoulder, target, pole, float(lengths[0]), float(lengths[1]))
+        upper_turn = _between(_frame(upper_now, hinge), _frame(upper, rest_hinge))
+        third = np.full(poser.frames, 0.35)
+        poser.place(f"shoulder01.{letter}", _blend(collar, upper_turn, third), absolute=True)
     poser.place(f"upperarm01.{letter}", upper_turn, absolute=True)
     poser.place(f"upperarm02.{letter}", upper_turn, absolute=True)
+    lower_turn = _between(_frame(lower_now, hinge), _frame(lower, rest_hinge))
     poser.place(f"lowerarm01.{letter}", lower_turn, absolute=True)
+    _place_hand(poser, performance, side, active, lower_turn)
 
 
 def _place_hand(poser: Poser, performance: Performance, side: int, active: Float64, lower_turn: Float64) -> None:
@@ -206,12 +214,11 @@ def _place_hand(poser: Poser, performance: Performance, side: int, active: Float
     poser.place(f"lowerarm02.{letter}", lower_turn @ twist, absolute=True)
     poser.place(f"wrist.{letter}", hand, absolute=True)
     rest_hinge = _unit(np.cross(rest_fingers, rest_palm))
-    across = _unit(skeleton.knuckles[side][0] - skeleton.knuckles[side][1])
     relaxed = np.asarray([0.12, 0.18, 0.22, 0.26, 0.3])
     curl = relaxed * (1 - active)[:, None] + performance.curl[:, side] * active[:, None]
     for finger in range(5):
         # The rest hand is already slightly bent: a straight finger opens it a little.
-        hinge = rest_hinge if finger else _unit(rest_hinge * 0.35 - across * 0.0 + _unit(rest_fingers) * 0.9 * -outward)
+        hinge = rest_hinge if finger else _unit(rest_hinge * 0.35 + _unit(rest_fingers) * 0.9 * outward)
         for joint in range(3):
             angle = (curl[:, finger] * CURL_DEGREES[finger][joint]) - (10.0 if finger else 0.0)
             bend = Rotation.from_rotvec(np.radians(angle)[:, None] * hinge).as_matrix()

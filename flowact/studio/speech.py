@@ -82,8 +82,7 @@ def speak(text: str, voice: Voice) -> Speech:
         samples = soxr.resample(samples, SAMPLE_RATE_HZ * voice.size, SAMPLE_RATE_HZ).astype(np.float32)
         ends = [(label, end / voice.size) for label, end in ends]
     length_s = len(samples) / SAMPLE_RATE_HZ
-    peak = float(np.abs(samples).max())
-    if peak == 0.0 or not ends:
+    if all(label == SILENCE for label, _ in ends):
         raise ConfigError(f"flite spoke nothing for {text!r} with voice {voice.name}; give text with words in it")
     phones: list[Phone] = []
     start = 0.0
@@ -94,7 +93,7 @@ def speak(text: str, voice: Voice) -> Speech:
             start = end
     if start < length_s:
         phones.append(Phone(SILENCE, start, length_s))
-    return Speech(samples * np.float32(0.5 / peak), tuple(phones), text)
+    return Speech(samples * np.float32(0.5 / np.abs(samples).max()), tuple(phones), text)
 
 
 def _run_flite(text: str, speaker: str, pitch_hz: float, stretch: float) -> tuple[Float, list[tuple[str, float]]]:

@@ -110,7 +110,7 @@ def think(tracks: Tracks, rng: np.random.Generator, weight: Curve, start_s: floa
     yaw, pitch = side * rng.uniform(14.0, 26.0), rng.choice((1.0, 1.0, -0.8)) * rng.uniform(9.0, 17.0)
     middle = rng.uniform(0.5, 0.8) * (until - at) + at
     look_away(tracks, rng, at, middle, yaw, pitch)
-    look_away(tracks, rng, middle, until, yaw * rng.uniform(-0.6, 0.9), pitch * rng.uniform(0.3, 1.0))
+    look_away(tracks, rng, middle - 0.09, until, yaw * rng.uniform(-0.6, 0.9), pitch * rng.uniform(0.3, 1.0))
     tracks.tell(
         at + 0.1, f"the eyes drift {'up' if pitch > 0 else 'down'} and to their {'left' if side > 0 else 'right'}"
     )

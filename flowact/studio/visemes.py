@@ -155,7 +155,7 @@ def accents(phones: Sequence[Phone], level: Float) -> list[tuple[float, float]]:
             scored.append((loud * min((phone.end_s - phone.start_s) / 0.16, 1.5), phone))
     if not scored:
         return []
-    threshold = float(np.quantile([score for score, _ in scored], 0.5))
+    threshold = float(np.quantile([score for score, _ in scored], 0.45, method="lower"))
     chosen: list[tuple[float, float]] = []
     for score, phone in sorted(scored, key=lambda item: -item[0]):
         at = 0.5 * (phone.start_s + phone.end_s)

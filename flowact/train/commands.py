@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flowact.core.device import choose_precision
 from flowact.core.errors import ConfigError
 from flowact.train.checkpoint import list_checkpoints
 from flowact.train.distributed import Ranks, connect, seed_everything
 from flowact.train.loop import train_stages
-from flowact.core.device import choose_precision
 from flowact.train.stage import Recipe, RunContext, Stage
 
 

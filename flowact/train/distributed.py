@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,10 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from flowact.core.device import choose_device
 from flowact.core.errors import ConfigError
+
+_SETTLING_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Ranks:
         names = sorted(values)
         shared = torch.tensor([values[name] for name in names], dtype=torch.float64)
         dist.all_reduce(shared)
-        return {name: float(value) / self.count for name, value in zip(names, shared)}
+        means = {name: float(value) / self.count for name, value in zip(names, shared)}
+        return {name: means[name] for name in values}
 
 
 @contextmanager
@@ -70,29 +75,29 @@ def connect(device: str = "auto") -> Iterator[Ranks]:
     Raises:
         ConfigError: the device does not exist here.
     """
-    kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    if kind.startswith("cuda") and not torch.cuda.is_available():
+    try:
+        place = choose_device(None if device == "auto" else device)
+    except RuntimeError as error:
+        raise ConfigError(f"unknown device {device!r}: expected auto, cpu, cuda or cuda:N") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"cannot train on {device!r}: torch sees no CUDA device; pass --device cpu or install CUDA")
     if "WORLD_SIZE" not in os.environ:
-        yield Ranks(device=_device(kind))
+        yield Ranks(device=place)
         return
     rank, count, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    place = torch.device("cuda", local_rank) if kind == "cuda" else _device(kind)
     if place.type == "cuda":
+        place = torch.device("cuda", local_rank)
         torch.cuda.set_device(place)
     # gloo carries the small decisions on the CPU even beside NCCL, so they never wait for the GPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo", rank=rank, world_size=count)
     try:
         yield Ranks(rank, count, place)
+        # A gloo thread that lets go of the last collective's tensors while Python shuts down aborts the process
+        # (pytorch#179291), and destroying the group does not wait for it: give it the time.
+        dist.barrier()
+        time.sleep(_SETTLING_S)
     finally:
         dist.destroy_process_group()
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"unknown device {name!r}: expected auto, cpu, cuda or cuda:N") from error
 
 
 def shard(module: nn.Module, ranks: Ranks, entry_points: Sequence[str] = ()) -> None:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from flowact.core.device import choose_precision
 from flowact.core.errors import CheckpointError, ConfigError
 from flowact.train.checkpoint import (
     DivergedError,
@@ -25,7 +26,6 @@ from flowact.train.distributed import Ranks, average_buffers, seed_everything, s
 from flowact.train.ema import Ema, averaged
 from flowact.train.metrics import Averages, MetricsLog
 from flowact.train.optim import Optimiser, build_optimiser
-from flowact.core.device import choose_precision
 from flowact.train.progress import ProgressReport, StopRequest
 from flowact.train.stage import Batch, Place, Stage, Update, Values, learning
 
@@ -102,7 +102,7 @@ class Trainer:
             DivergedError: too many train_steps in a row without finite gradients, or weights that are not finite.
             ConfigError: the batches ran out.
         """
-        begin_s, before_s = time.monotonic(), self.trained_s
+        begin_s, before_s, began = time.monotonic(), self.trained_s, self.step
         averages = Averages()
         with ExitStack() as stack:
             stop = stack.enter_context(StopRequest())
@@ -122,6 +122,8 @@ class Trainer:
                 self._log(averages, log, report)
                 if self.step % self.stage.checkpoint_every == 0:
                     self._save()
+            if reason == "finished" and self.step > began:
+                self._log(averages, log, report, is_last=True)
             if self._saved_step != self.step:
                 self._save()
             report.say(f"{reason} at step {self.step}")
@@ -168,7 +170,7 @@ class Trainer:
         norm = whole(nn.utils.clip_grad_norm_(optimiser.parameters, update.optim.clip_norm))
         if not torch.isfinite(norm):
             optimiser.zero_grad()
-            self._count_bad(number, float(loss))
+            self._count_bad(number, float(loss.detach()))
             return {"bad_steps_in_a_row": self._bad_in_a_row[number]}
         self._bad_in_a_row[number] = 0
         factor = update.optim.lr_schedule(self.progress)
@@ -188,12 +190,13 @@ class Trainer:
                 f"{loss:.4g}); lower the learning rate or train in float32, and go on from the last checkpoint"
             )
 
-    def _log(self, averages: Averages, log: MetricsLog | None, report: ProgressReport) -> None:
+    def _log(self, averages: Averages, log: MetricsLog | None, report: ProgressReport, is_last: bool = False) -> None:
+        # After the last train_step what was not due at it is made up for.
         values: dict[str, float] = {}
-        if self.step % self.stage.log_every == 0:
+        if (self.step % self.stage.log_every == 0) != is_last:
             values |= self.ranks.mean(averages.take())
             report.show(self.step, self.stage.train_steps, self.progress, values)
-        if self.stage.evaluate is not None and self.step % self.stage.evaluate_every == 0:
+        if self.stage.evaluate is not None and (self.step % self.stage.evaluate_every == 0) != is_last:
             found = {f"eval/{name}": value for name, value in self._evaluate().items()}
             report.say(f"step {self.step}  " + "  ".join(f"{name} {value:.4g}" for name, value in found.items()))
             values |= found
@@ -208,10 +211,7 @@ class Trainer:
             return dict(self.stage.evaluate(self.step))
 
     def _autocast(self) -> torch.autocast:
-        # Uncached: a weight first cast under no_grad (a rollout) would be cached without its gradient.
-        return torch.autocast(
-            self.ranks.device.type, torch.bfloat16, enabled=self._precision == torch.bfloat16, cache_enabled=False
-        )
+        return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self._precision == torch.bfloat16)
 
     def _save(self) -> None:
         facts = {"stage": self.stage.name, "seed": self.seed, "step": self.step, "trained_s": self.trained_s}
@@ -251,7 +251,7 @@ def train_stages(
     max_minutes: float | None = None,
     console: Console | None = None,
 ) -> list[Outcome]:
-    """Train stages in order, each in its own folder `NN-name`, going on where an earlier call stopped.
+    """Train stages in order, each in its own folder `out/name`, going on where an earlier call stopped.
 
     Args:
         stages: later ones may use the networks of earlier ones, which then carry their averaged weights.
@@ -263,12 +263,18 @@ def train_stages(
 
     Returns:
         The outcomes of the stages that were reached.
+
+    Raises:
+        ConfigError: two stages of one name.
     """
+    names = [stage.name for stage in stages]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"the stages are called {names}; expected different names, for each names its folder")
     begin_s = time.monotonic()
     outcomes: list[Outcome] = []
-    for number, stage in enumerate(stages, start=1):
+    for stage in stages:
         left = None if max_minutes is None else max_minutes - (time.monotonic() - begin_s) / 60
-        outcomes.append(Trainer(stage, out / f"{number:02d}-{stage.name}", ranks, seed).run(left, console))
+        outcomes.append(Trainer(stage, out / stage.name, ranks, seed).run(left, console))
         if not outcomes[-1].is_finished:
             break
     return outcomes

@@ -63,7 +63,7 @@ class ProgressReport:
         self._last_line_s = -_PLAIN_INTERVAL_S
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[facts]}"),
         )
@@ -71,14 +71,16 @@ class ProgressReport:
         self._task = self._bar.add_task(title, total=None, facts="")
 
     def show(self, step: int, train_steps: int, progress: float, values: Mapping[str, float]) -> None:
-        """Tell how far the stage is (`progress` in 0..1) and its newest values; the first value is the loss."""
+        """Tell how far the stage is (`progress` in 0..1) and its newest values; the bar shows losses and the rate."""
         now = self._clock()
         if self._start is None:
             self._start = (now, progress)
-        facts = "  ".join([*(f"{name} {value:.4g}" for name, value in values.items()), self._left(now, progress)])
-        self._bar.update(self._task, completed=step, total=train_steps, facts=facts)
+        left = self._left(now, progress)
+        brief = [f"{name} {value:.4g}" for name, value in values.items() if name.endswith(("loss", "steps_per_s"))]
+        self._bar.update(self._task, completed=step, total=train_steps, facts="  ".join([*brief, left]))
         if self._visible and not self._console.is_terminal and now - self._last_line_s >= _PLAIN_INTERVAL_S:
             self._last_line_s = now
+            facts = "  ".join([*(f"{name} {value:.4g}" for name, value in values.items()), left])
             self._console.print(f"{self._title}: step {step}/{train_steps}  {facts}", highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:

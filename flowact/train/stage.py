@@ -76,7 +76,7 @@ class Stage:
         rollout: (batch, train_step) -> batch, once per train_step before the updates.
         on_step: called after each train_step with the averages by network, say to refresh a frozen copy.
         evaluate: train_step -> values to log; the averages stand in for the weights meanwhile.
-        evaluate_every: in train_steps.
+        evaluate_every: in train_steps; the last one is evaluated too.
         checkpoint_every: in train_steps.
         log_every: in train_steps.
         export: writes the model for users into the folder it is given (with `models.weights.save_model`), whenever
@@ -101,7 +101,7 @@ class Stage:
     export: Callable[[Path], None] | None = None
     precision: torch.dtype | None = None
     max_bad_steps: int = 20
-    entry_points: tuple[str, ...] = ("encode", "decode")
+    entry_points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a stage that could not run.

@@ -13,7 +13,7 @@ def spell(prompts: list[str], max_length: int, **_: Any) -> dict[str, torch.Tens
     """A tokenizer of letters: enough to drive a real T5 without its vocabulary."""
     ids = torch.zeros(len(prompts), max_length, dtype=torch.int64)
     for row, prompt in enumerate(prompts):
-        letters = [ord(letter) % 90 + 2 for letter in prompt][: max_length - 1] + [1]
+        letters = [*(ord(letter) % 90 + 2 for letter in prompt[: max_length - 1]), 1]
         ids[row, : len(letters)] = torch.tensor(letters)
     return {"input_ids": ids, "attention_mask": (ids > 0).long()}
 

@@ -1,12 +1,8 @@
 import io
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

@@ -1,34 +1,38 @@
-"""Started by torchrun in test_distributed: trains the tiny network and lets the first process save the result."""
+"""Started by torchrun in test_distributed: trains the tiny network with each optimiser, once per folder."""
 
 import sys
 from pathlib import Path
 
 import torch
-from fakes_train import make_net, make_stage
 
 from flowact.models.weights import WEIGHTS_FILE, save_model
-from flowact.train.distributed import connect
+from flowact.train.distributed import Ranks, connect
 from flowact.train.loop import Trainer
+from tests.train.fakes_train import make_net, make_stage
+
+MATRIX_LRS = {"adamw": None, "muon": 0.02}
+STEPS = 6
 
 
-def main(out: Path, matrix_lr: float | None, steps: int) -> None:
-    with connect("cpu") as ranks:
-        net = make_net()
-        if ranks.rank > 0:
-            with torch.no_grad():
-                net.inlet.weight.add_(1.0)
-        stage = make_stage(
-            net,
-            matrix_lr=matrix_lr,
-            train_steps=steps,
-            evaluate=lambda step: {"height": float(net(torch.ones(1, 4)).sum().detach())},
-            evaluate_every=4,
-            export=lambda folder: save_model(net, None, folder),
-        )
-        assert type(ranks.count) is int
-        Trainer(stage, out, ranks).run()
-        assert (out / "model" / WEIGHTS_FILE).exists() or not ranks.is_first
+def train(out: Path, matrix_lr: float | None, ranks: Ranks) -> None:
+    net = make_net()
+    if ranks.rank > 0:
+        # Sharding must start all processes from the weights of the first.
+        with torch.no_grad():
+            net.inlet.weight.add_(1.0)
+    stage = make_stage(
+        net,
+        matrix_lr=matrix_lr,
+        train_steps=STEPS,
+        evaluate=lambda step: {"height": float(net(torch.ones(1, 4)).sum())},
+        evaluate_every=4,
+        export=lambda folder: save_model(net, None, folder),
+    )
+    Trainer(stage, out, ranks).run()
+    assert (out / "model" / WEIGHTS_FILE).exists() or not ranks.is_first
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) or None, int(sys.argv[3]))
+    with connect("cpu") as ranks:
+        for name, matrix_lr in MATRIX_LRS.items():
+            train(Path(sys.argv[1]) / name, matrix_lr, ranks)

@@ -3,11 +3,11 @@ import types
 
 import pytest
 import typer
-from fakes_train import make_net, make_stage
 from typer.testing import CliRunner
 
 from flowact.core.errors import ConfigError
 from flowact.train.commands import find_recipe, train
+from tests.train.fakes_train import make_net, make_stage
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_train_stop_refuse_and_resume(call, tmp_path):
     with pytest.raises(ConfigError, match="--resume"):
         call()
     assert "finished at step 4" in call("--resume").output
-    assert (tmp_path / "run/01-tiny/metrics.jsonl").exists()
+    assert (tmp_path / "run/tiny/metrics.jsonl").exists()
 
 
 def test_unknown_recipes_are_told():

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from fakes_train import make_batches, make_net, make_stage
 
 from flowact.core.errors import CheckpointError, ConfigError
 from flowact.train.checkpoint import DivergedError, list_checkpoints
 from flowact.train.loop import Trainer, train_stages
 from flowact.train.metrics import read_metrics
 from flowact.train.stage import Stage, Update
+from tests.train.fakes_train import make_batches, make_net, make_stage
 
 
 def assert_equal(one, other):
@@ -147,6 +147,29 @@ def test_evaluation_sees_the_average_and_leaves_no_trace(tmp_path, console):
     assert [row["eval/score"] for row in read_metrics(tmp_path) if "eval/score" in row] == [1.0, 1.0]
 
 
+def test_last_step_is_logged_and_evaluated_once(tmp_path, console):
+    stage = make_stage(make_net(), train_steps=7, evaluate=lambda step: {"score": 1.0}, evaluate_every=5)
+    Trainer(stage, tmp_path).run(console=console)
+    Trainer(replace(stage, networks={"net": make_net()}), tmp_path).run(console=console)
+    rows = read_metrics(tmp_path)
+    assert [row["step"] for row in rows if "loss" in row] == [2, 4, 6, 7]
+    assert [row["step"] for row in rows if "eval/score" in row] == [5, 7]
+
+
+def test_weights_first_used_without_gradients_still_learn(tmp_path, console):
+    # Autocast caches the bfloat16 copies of weights; one made in a rollout must not cut the gradient.
+    net = make_net()
+
+    def objective(batch, step):
+        with torch.no_grad():
+            memory = net(batch["x"])
+        return (net(batch["x"]) - batch["y"] + 0 * memory).square().mean(), {}
+
+    updates = (Update(("net",), objective),)
+    Trainer(make_stage(net, updates=updates, precision=torch.bfloat16), tmp_path).run(console=console)
+    assert all(p.grad is not None for p in net.parameters())
+
+
 def test_two_networks_in_turn_and_a_frozen_copy(tmp_path, console):
     student, critic, frozen = make_net(), make_net(), make_net()
     steps: dict[str, list[int]] = {"student": [], "critic": []}
@@ -192,11 +215,13 @@ def test_stages_follow_each_other_and_skip_what_is_done(tmp_path, console):
     second = make_stage(net, name="second")
     outcomes = train_stages([first, second], tmp_path, console=console)
     assert [outcome.is_finished for outcome in outcomes] == [True, True]
-    assert exported == [tmp_path / "01-first/model"]
+    assert exported == [tmp_path / "first/model"]
     again = make_net()
     stages = [make_stage(again, name="first"), make_stage(again, name="second")]
     assert [outcome.step for outcome in train_stages(stages, tmp_path, console=console)] == [12, 12]
     assert_equal(again.state_dict(), net.state_dict())
+    with pytest.raises(ConfigError, match="different names"):
+        train_stages([first, first], tmp_path, console=console)
 
 
 def test_batches_that_end_are_an_error(tmp_path, console):

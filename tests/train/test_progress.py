@@ -29,8 +29,8 @@ def test_plain_lines_come_every_ten_seconds_with_an_estimate():
 def test_terminal_gets_a_bar_and_others_nothing():
     console = Console(file=io.StringIO(), width=200, force_terminal=True)
     with ProgressReport("tiny", console) as report:
-        report.show(10, 100, 0.1, {"loss": 0.5})
-    assert "10/100" in console.file.getvalue()
+        report.show(10, 100, 0.1, {"loss": 0.5, "grad_norm": 1.0, "steps_per_s": 3.0})
+    assert "loss 0.5  steps_per_s 3  ETA ?" in console.file.getvalue()
     silent = Console(file=io.StringIO(), width=200)
     with ProgressReport("tiny", silent, visible=False) as report:
         report.show(10, 100, 0.1, {"loss": 0.5})

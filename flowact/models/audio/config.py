@@ -79,7 +79,7 @@ class AudioConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.lookahead_frames <= 5:
             raise ConfigError(
-                f"audio lookahead_frames {self.lookahead_frames} is outside 0..5: more than 200 ms cannot be live; use 4"
+                f"audio lookahead_frames {self.lookahead_frames} is outside 0..5: above 200 ms is not live; use 4"
             )
         if self.mel.hops_per_frame != 4:
             raise ConfigError(

@@ -28,7 +28,8 @@ class TextConfig:
     heads: int = 4
 
     def __post_init__(self) -> None:
-        if not 1 <= self.tokens <= 8 or self.width % self.heads or min(self.max_words, self.max_grams, self.buckets) < 1:
+        smallest = min(self.max_words, self.max_grams, self.buckets)
+        if not 1 <= self.tokens <= 8 or self.width % self.heads or smallest < 1:
             raise ConfigError(
                 f"text encoder settings do not fit: tokens {self.tokens} must be 1..8, width {self.width} a multiple "
                 f"of heads {self.heads}, and max_words, max_grams and buckets at least 1; use the defaults"

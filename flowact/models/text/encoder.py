@@ -36,6 +36,8 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = config = config or TextConfig()
         self.grams = nn.Embedding(config.buckets + 1, config.width, padding_idx=0)
+        # Small, so that n-grams never met in training say next to nothing.
+        nn.init.normal_(self.grams.weight[1:], std=0.02)
         self.position = nn.Parameter(torch.randn(config.max_words, config.width) * 0.1)
         self.start = nn.Parameter(torch.randn(config.width) * 0.1)
         self.queries = nn.Parameter(torch.randn(config.tokens, config.width))
@@ -58,15 +60,19 @@ class TextEncoder(nn.Module):
         """Prompts as numbers, with the count of words that did not fit."""
         return tokenize(prompts, self.config)
 
+    @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """B prompts -> tokens [B, L, D], differentiable."""
+        """B prompts -> tokens [B, L, D], without gradients; training calls the module with ids of `tokenize`."""
         return self(self.tokenize(prompts).ids.to(self.queries.device))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Bucket ids [B, words, grams] of `tokenize` -> tokens [B, L, D], root mean square 1."""
+        """Bucket ids [B, words, grams] of `tokenize` -> tokens [B, L, D], root mean square 1.
+
+        Columns that are 0 in every row may be cut off: it saves time and changes nothing.
+        """
         rows = len(ids)
         grams = (ids > 0).sum(dim=2, keepdim=True)
-        words = self.grams(ids).sum(dim=2) * grams.clamp(min=1).rsqrt() + self.position
+        words = self.grams(ids).sum(dim=2) * grams.clamp(min=1).rsqrt() + self.position[: ids.shape[1]]
         # The start word is always there, so that attention over an empty prompt is defined.
         words = torch.cat([self.start.expand(rows, 1, -1), words], dim=1)
         hidden = functional.pad(grams[..., 0] == 0, (1, 0))

@@ -38,7 +38,7 @@ class VideoVAEConfig:
     reference_width_8: int = 64
     reference_width_16: int = 96
     reference_blocks: int = 2
-    flow_reach_px: float = 16.0
+    flow_reach_px: float = 4.0
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a width or depth that is not a positive number."""

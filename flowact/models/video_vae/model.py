@@ -8,7 +8,7 @@
                    |                  v
                    +-- features -> warp by the coarse flow -> PAINTER at 1/8
                    |                                            v
-                   +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> clip = mask * warped + (1 - mask) * painted
+                   +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> mask * warped + (1 - mask) * painted
 
 Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 16. State is an argument and a result.
 """
@@ -159,12 +159,14 @@ class VideoVAE(nn.Module):
         self.reference_encoder = ReferenceEncoder(self.config)
         self.trunk = Trunk(self.config)
         self.painter = Painter(self.config)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def initial_encode_state(self, batch: int, height: int, width: int) -> EncodeState:
         """State before the first frame of `batch` clips of height x width pixels."""
         _check_sides(height, width)
-        return EncodeState(self._blank(batch, height, width, self.config.encoder_width_16, self.config.encoder_blocks_16))
+        return EncodeState(
+            self._blank(batch, height, width, self.config.encoder_width_16, self.config.encoder_blocks_16)
+        )
 
     def initial_decode_state(self, reference_pixels: Tensor) -> DecodeState:
         """State before the first frame, with the portrait [B, 3, H, W] in -1..1 looked at once."""

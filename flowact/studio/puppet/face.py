@@ -12,6 +12,7 @@ from flowact.studio.puppet.identity import Puppet, darker, lighter, mixed
 from flowact.studio.puppet.pen import Points, clipped, fade, ink, polygon, sampled, smooth, soft
 
 EYE_Y = 0.012
+COVERED_EARS = ("bob", "long hair", "fringe and long hair", "curtain hair")
 _SIDES = (1.0, -1.0)  # the person's left first, as in every label
 
 
@@ -47,19 +48,26 @@ class EyeInk:
 
 
 def draw_skull(canvas: skia.Canvas, head: HeadPose, puppet: Puppet, jaw_drop: float) -> skia.Path:
-    """Draw ears and the face, and return the face's outline."""
-    line = ink(darker(puppet.skin, 0.5), 1.0, max(puppet.outline * head.view.scale, 0.01))
-    for side in _SIDES:
-        _draw_ear(canvas, head, puppet, side, line)
+    """Draw the face's skin and return its outline."""
     contour = head.edge(skull(puppet, jaw_drop))
     outline = smooth(contour)
     across = head.edge(np.array([(-0.2, 0.1, 0.0), (0.22, -0.1, 0.0)]))
     canvas.drawPath(outline, fade(lighter(puppet.skin, 0.12), darker(puppet.skin, 0.1), across[0], across[1]))
     if puppet.outline:
-        canvas.drawPath(outline, line)
+        canvas.drawPath(outline, ink(darker(puppet.skin, 0.5), 1.0, puppet.outline * head.view.scale))
     with clipped(canvas, outline):
         _draw_complexion(canvas, head, puppet)
     return outline
+
+
+def draw_ears(canvas: skia.Canvas, head: HeadPose, puppet: Puppet, near: bool) -> None:
+    """Draw the ears on the side turned to us (over the hair), or those on the far side (under the face)."""
+    if puppet.hair_style in COVERED_EARS:
+        return
+    line = ink(darker(puppet.skin, 0.5), 1.0, max(puppet.outline * head.view.scale, 0.01))
+    for side in _SIDES:
+        if (side * head.lean[0] < 0.04) == near:
+            _draw_ear(canvas, head, puppet, side, line)
 
 
 def _draw_ear(canvas: skia.Canvas, head: HeadPose, puppet: Puppet, side: float, line: skia.Paint) -> None:
@@ -70,8 +78,8 @@ def _draw_ear(canvas: skia.Canvas, head: HeadPose, puppet: Puppet, side: float, 
     canvas.drawPath(path, ink(darker(puppet.skin, 0.08)))
     if puppet.outline:
         canvas.drawPath(path, line)
-    inner = contour * (1, 1, 1)
-    inner[:, :2] = contour[:, :2].mean(0) + (contour[:, :2] - contour[:, :2].mean(0)) * 0.5
+    middle = contour.mean(0)
+    inner = middle + (contour - middle) * 0.5
     canvas.drawPath(smooth(head.edge(inner)), ink(darker(puppet.skin, 0.22)))
     if puppet.earrings:
         at = head.edge(np.array([(side * (x + size * 0.15), -0.01 - size * 1.15, -0.08)]))[0]
@@ -82,7 +90,12 @@ def _draw_complexion(canvas: skia.Canvas, head: HeadPose, puppet: Puppet) -> Non
     scale = head.view.scale
     for side in _SIDES:
         x, y = head.on(np.array([(side * 0.115, -0.085)]))[0].tolist()
-        canvas.drawCircle(x, y, 0.035 * scale, soft(mixed(puppet.skin, (0.9, 0.3, 0.3), 0.6), puppet.blush, 0.02 * scale))
+        canvas.drawCircle(
+            x,
+            y,
+            0.035 * scale,
+            soft(mixed(puppet.skin, (0.9, 0.3, 0.3), 0.6), puppet.blush * puppet.skin[0] ** 2, 0.02 * scale),
+        )
         if puppet.wrinkles:
             fold = head.on(sampled(np.array([(side * 0.052, -0.075), (side * 0.088, -0.115), (side * 0.096, -0.15)])))
             _line(canvas, fold, ink(darker(puppet.skin, 0.4), 0.45, 0.006 * scale))
@@ -104,7 +117,11 @@ def draw_eye(
     # Lids follow the eyeball: looking down lowers the upper lid.
     follow = float(np.clip(gaze[1] / 40.0, -0.5, 0.3))
     rest = puppet.eye_height
-    opening = max(0.0, (1.0 + 0.25 * look["wide"] + 0.5 * follow) * (1.0 - look["blink"]) - 0.35 * look["squint"] * (1 - look["blink"]))
+    opening = max(
+        0.0,
+        (1.0 + 0.25 * look["wide"] + 0.5 * follow) * (1.0 - look["blink"])
+        - 0.35 * look["squint"] * (1 - look["blink"]),
+    )
     low = rest * s * (0.42 - 0.25 * look["squint"])
     high = -low + rest * s * 1.07 * opening
     x, tilt = side * puppet.eye_gap, puppet.eye_tilt * s
@@ -112,13 +129,21 @@ def draw_eye(
     corners = np.array([(-side * s, -tilt * 0.5 - low * 0.3), (side * s, tilt - low * 0.3)])
 
     def lid(height: float) -> Points:
-        arc = [corners[0], (-side * 0.62 * s, height * 0.82), (side * 0.02, height), (side * 0.66 * s, height * 0.8 + tilt * 0.6), corners[1]]
+        arc = [
+            corners[0],
+            (-side * 0.62 * s, height * 0.82),
+            (side * 0.02, height),
+            (side * 0.66 * s, height * 0.8 + tilt * 0.6),
+            corners[1],
+        ]
         return sampled(np.array(arc)) + centre
 
     upper, lower = lid(high), lid(-low)
     p_upper, p_lower = head.on(upper), head.on(lower)
     hole = polygon(np.concatenate([p_upper, p_lower[::-1]]))
-    eye = centre + np.array([np.sin(np.radians(gaze[0])) * s * 0.95, np.sin(np.radians(gaze[1])) * s * 0.9 + (rest * s * 0.32 - low * 0.3)*0.4])
+    eye = centre + np.array(
+        [np.sin(np.radians(gaze[0])) * s * 0.95, np.sin(np.radians(gaze[1])) * s * 0.9 + rest * s * 0.08]
+    )
     iris = head.on(eye[None])[0]
     radius = rest**0.5 * s * 0.66 * scale
     if opening > 0.02:
@@ -168,20 +193,46 @@ def draw_nose(canvas: skia.Canvas, head: HeadPose, puppet: Puppet) -> Points:
     tip = head.on(np.array([(0.0, y)]), lift)[0]
     w = 0.03 * s
     if puppet.nose == "button":
-        canvas.drawPath(smooth(head.on(np.array([(-w, y), (0, y + 0.018), (w, y), (0, y - 0.02)]), lift)), ink(darker(puppet.skin, 0.14)))
-        _line(canvas, head.on(sampled(np.array([(-w * 0.9, y - 0.008), (0.0, y - 0.021), (w * 0.9, y - 0.008)])), lift), line)
+        canvas.drawPath(
+            smooth(head.on(np.array([(-w, y), (0, y + 0.018), (w, y), (0, y - 0.02)]), lift)),
+            ink(darker(puppet.skin, 0.14)),
+        )
+        _line(
+            canvas,
+            head.on(sampled(np.array([(-w * 0.9, y - 0.008), (0.0, y - 0.021), (w * 0.9, y - 0.008)])), lift),
+            line,
+        )
     elif puppet.nose == "line":
         bridge = head.on(sampled(np.array([(0.006, 0.0), (0.012, -0.03), (w * 0.9, y + 0.0)])), 0.015)
-        _line(canvas, np.concatenate([bridge, head.on(sampled(np.array([(w * 0.9, y), (w * 0.6, y - 0.02), (-w * 0.3, y - 0.018)])), lift)]), line)
+        _line(
+            canvas,
+            np.concatenate(
+                [bridge, head.on(sampled(np.array([(w * 0.9, y), (w * 0.6, y - 0.02), (-w * 0.3, y - 0.018)])), lift)]
+            ),
+            line,
+        )
     elif puppet.nose == "wedge":
         root = head.on(np.array([(0.0, 0.02)]), 0.0)
         base = head.on(sampled(np.array([(w, y + 0.002), (w * 0.5, y - 0.02), (0.0, y - 0.014)])), lift)
         canvas.drawPath(polygon(np.concatenate([root, base])), ink(darker(puppet.skin, 0.2), 0.8))
-        _line(canvas, head.on(sampled(np.array([(-w, y - 0.004), (-w * 0.7, y - 0.018), (0.0, y - 0.016), (w * 0.7, y - 0.018), (w, y - 0.004)])), lift), line)
+        _line(
+            canvas,
+            head.on(
+                sampled(
+                    np.array(
+                        [(-w, y - 0.004), (-w * 0.7, y - 0.018), (0.0, y - 0.016), (w * 0.7, y - 0.018), (w, y - 0.004)]
+                    )
+                ),
+                lift,
+            ),
+            line,
+        )
     else:
         for side in _SIDES:
             x, yy = head.on(np.array([(side * w * 0.55, y - 0.014)]), lift * 0.8)[0].tolist()
-            canvas.drawOval(skia.Rect.MakeXYWH(x - 0.008 * scale, yy - 0.005 * scale, 0.016 * scale, 0.01 * scale), ink(dark, 0.75))
+            canvas.drawOval(
+                skia.Rect.MakeXYWH(x - 0.008 * scale, yy - 0.005 * scale, 0.016 * scale, 0.01 * scale), ink(dark, 0.75)
+            )
         x, yy = tip.tolist()
         canvas.drawCircle(x, yy - 0.004 * scale, 0.017 * s * scale, soft(lighter(puppet.skin, 0.6), 0.5, 0.008 * scale))
     return np.asarray(tip)
@@ -194,7 +245,12 @@ def draw_glasses(canvas: skia.Canvas, head: HeadPose, puppet: Puppet) -> None:
     scale, r = head.view.scale, 0.066
     power = 1.0 if puppet.glasses.startswith("round") else 0.5
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    ring = np.column_stack([np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power, np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** power * 0.86])
+    ring = np.column_stack(
+        [
+            np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** power,
+            np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** power * 0.86,
+        ]
+    )
     frame = ink(mixed((0.13, 0.1, 0.12), puppet.second, 0.35), 1.0, 0.011 * scale)
     for side in _SIDES:
         rim = smooth(head.on(ring * r + np.array([side * (puppet.eye_gap + 0.004), EYE_Y - 0.006]), 0.02))

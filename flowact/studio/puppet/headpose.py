@@ -22,9 +22,10 @@ class HeadPose:
     Attributes:
         view: the camera.
         centre: [3] middle of the head in shoulder widths.
-        turn: [3, 3] rotation of the features.
+        turn: [3, 3] yaw and pitch of the features.
         roll: [2, 2] rotation in the picture plane alone.
         lean: sines of yaw and pitch, by which outlines shift.
+        half_width: of the face, beyond which nothing on it can be seen.
     """
 
     view: View
@@ -32,21 +33,23 @@ class HeadPose:
     turn: Points
     roll: Points
     lean: tuple[float, float]
+    half_width: float
 
     @classmethod
-    def at(cls, view: View, centre: Points, yaw: float, pitch: float, roll: float) -> HeadPose:
+    def at(cls, view: View, centre: Points, angles: tuple[float, float, float], half_width: float) -> HeadPose:
         """The pose for angles in degrees, positive to the person's left and up."""
-        yaw, pitch = np.clip(yaw * _TURN, -48, 48), np.clip(pitch * _TURN, -38, 38)
+        yaw, pitch = np.clip(angles[0] * _TURN, -48, 48), np.clip(angles[1] * _TURN, -38, 38)
         lean = (float(np.sin(np.radians(yaw))), float(np.sin(np.radians(pitch))))
-        return cls(view, centre, rotation(yaw, pitch, roll), rotation(0, 0, roll)[:2, :2], lean)
+        return cls(view, centre, rotation(yaw, pitch, 0.0), rotation(0, 0, angles[2])[:2, :2], lean, half_width)
 
     def on(self, flat: Points, lift: float = 0.0) -> Points:
         """Pixels of [N, 2] points of the face, laid on its surface and raised by `lift`."""
         a, b, depth = _SURFACE
         z = depth * np.sqrt(np.clip(1.0 - (flat[:, 0] / a) ** 2 - (flat[:, 1] / b) ** 2, 0.0, 1.0)) + lift
         turned = np.column_stack([flat, z]) @ self.turn.T
-        # Laid back so that the resting face sits where its drawing says.
-        return self._placed(turned[:, :2])
+        # What would turn out of sight gathers at the outline instead.
+        turned[:, 0] = np.clip(turned[:, 0], -self.half_width, self.half_width)
+        return self._placed(turned[:, :2] @ self.roll.T)
 
     def edge(self, contour: Points) -> Points:
         """Pixels of [N, 3] contour points: a round head keeps its width in a turn, and what lies forward shifts."""

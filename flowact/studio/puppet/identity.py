@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +123,7 @@ class Puppet:
         return _draw(cls, seed, rng, woman, age)
 
 
-def _choose(rng: np.random.Generator, options: dict[str, str] | dict[str, tuple[str, ...]]) -> tuple[str, Colour]:
+def _choose(rng: np.random.Generator, options: Mapping[str, str | tuple[str, ...]]) -> tuple[str, Colour]:
     name = str(rng.choice(list(options)))
     codes = options[name]
     colour = from_hex(codes if isinstance(codes, str) else str(rng.choice(codes)))

@@ -165,7 +165,9 @@ def _draw_inside(
         # Rows of teeth hang from the skull and the jaw; speech that hisses closes them.
         reach = min(0.017 + 0.008 * lifted + closed * gap * 0.3, gap * 0.62)
         row = np.array([(-half * 0.86, top + 0.03), (half * 0.86, top + 0.03), (half * 0.8, top - reach * 0.8)])
-        row = np.concatenate([row, [(half * 0.4, top - reach), (-half * 0.4, top - reach), (-half * 0.8, top - reach * 0.8)]])
+        row = np.concatenate(
+            [row, [(half * 0.4, top - reach), (-half * 0.4, top - reach), (-half * 0.8, top - reach * 0.8)]]
+        )
         canvas.drawPath(polygon(head.on(row)), ink((0.97, 0.95, 0.91)))
         low = min(0.006 + closed * gap * 0.45, gap * 0.5) * (1.0 - 0.7 * tongue)
         if low > 0.003:

@@ -17,7 +17,8 @@ from flowact.studio.sentences import make_sentence
 from flowact.studio.speech import HELDOUT_SPEAKER, SILENCE, TRAIN_SPEAKERS, Voice, draw_voice, loudness, speak
 from flowact.studio.visemes import accents, viseme_track
 
-_JAW = dict(aa=1.0, O=0.75, E=0.6, I=0.35, U=0.3, RR=0.3, kk=0.25, DD=0.2, nn=0.2, TH=0.2, CH=0.2, SS=0.1, FF=0.05)
+_JAW = {"aa": 1.0, "O": 0.75, "E": 0.6, "I": 0.35, "U": 0.3, "RR": 0.3, "kk": 0.25, "SS": 0.1, "FF": 0.05}
+_JAW |= dict.fromkeys(("DD", "nn", "TH", "CH"), 0.2)
 JAW_OF_VISEME: Float = np.array([_JAW.get(name, 0.0) for name in VISEMES], np.float32)
 """How far each viseme opens the jaw, 0..1: lips closed for sil and PP."""
 

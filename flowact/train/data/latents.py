@@ -56,7 +56,7 @@ class LatentStore:
         """
         if not (folder / "store.json").is_file():
             raise ConfigError(
-                f"{folder} is not a latent store (no store.json). Make one with: flowact train nano.latents"
+                f"{folder} is not a latent store (no store.json). Make one with: python -m recipes.encode"
             )
         arrays = {name: torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ARRAYS}
         info = json.loads((folder / "store.json").read_text())

@@ -13,6 +13,7 @@ from flowact.models.text.config import TextConfig
 from flowact.models.text.tokenizer import tokenize
 from flowact.studio.performance import GESTURES, Segment
 from flowact.studio.score import make_performance
+from flowact.studio.sentences import make_sentence
 from flowact.train.stage import Batch, MakeBatches, Place
 
 DOINGS = ("talk", "listen", "think", "surprise", "smile", "laugh", "idle", "silent")
@@ -20,7 +21,7 @@ MOODS = ("neutral", "happy", "serious", "sad")
 UNSAID = -100
 """Label of what a prompt leaves open."""
 
-HELDOUT_PHRASES = (
+_HELDOUT = (
     "tells a story|telling a story|hears someone out|hearing someone out|considers an answer|considering an answer"
     "|is taken aback|being taken aback|breaks into a smile|breaking into a smile|laughs heartily|laughing heartily"
     "|waits calmly|waiting calmly|greets with a wave|greeting with a wave|nods in agreement|nodding in agreement"
@@ -28,7 +29,8 @@ HELDOUT_PHRASES = (
     "|shrugs with open hands|shrugging with open hands|brings a hand to the chin|bringing a hand to the chin"
     "|holds out open palms|holding out open palms|emphasises with hand beats|emphasising with hand beats"
     "|claps both hands|clapping both hands|makes a thumbs-up sign|making a thumbs-up sign"
-).split("|")
+)
+HELDOUT_PHRASES = tuple(_HELDOUT.split("|"))
 """Captions with one of these phrases are kept for testing."""
 
 _ASKED_DOINGS = {
@@ -58,7 +60,9 @@ _ASKED_MOODS = {
     "sad": "sadly|with sorrow|unhappily|in low spirits|gloomy",
     "neutral": "calmly|relaxed|neutrally",
 }
-_FRAMES = "{}|please {}|can you {}|now {}|{} please|they should {}|make them {}|I want you to {}|go on and {}|{} for us"
+_ASKED = "{}|please {}|can you {}|now {}|{} please|they should {}|make them {}|I want you to {}|go on and {}"
+_SEEN = "{}|she is {}|he is {}|a man {}|a woman {}|the girl is {}|somebody {}|the host is {}|start {}|keep {}"
+_DOUBLED = ("clap", "nod", "shrug", "chat", "grin", "sit", "rub", "beg", "get", "put")
 
 
 @dataclass(frozen=True)
@@ -92,25 +96,46 @@ def caption_prompts(performances: int, seed: int = 0) -> list[LabelledPrompt]:
 
 
 def asked_prompts(count: int, rng: np.random.Generator) -> list[LabelledPrompt]:
-    """Wishes as a user types them: an action, often a mood, sometimes two actions at once."""
-    frames = _FRAMES.split("|")
+    """Wishes as users type them: an action or two, often a mood, and words that mean nothing here."""
     prompts = []
     for _ in range(count):
-        doing, gesture, mood = "silent", "none", UNSAID
+        doing, gesture, mood = "", "none", UNSAID
         words = []
+        seen = rng.random() < 0.5
         if rng.random() < 0.6:
             doing = str(rng.choice(list(_ASKED_DOINGS)))
             words.append(str(rng.choice(_ASKED_DOINGS[doing].split("|"))))
         if not words or rng.random() < 0.35:
             gesture = str(rng.choice(list(_ASKED_GESTURES)))
             words.append(str(rng.choice(_ASKED_GESTURES[gesture].split("|"))))
-        text = str(rng.choice(("{} and {}", "{}, {}", "{} while you {}"))).format(*words) if words[1:] else words[0]
+        words = [_ing_form(phrase) for phrase in words] if seen else words
+        text = str(rng.choice(("{} and {}", "{}, {}", "{} while {}"))).format(*words) if words[1:] else words[0]
         if rng.random() < 0.3:
             named = str(rng.choice(list(_ASKED_MOODS)))
             mood, text = MOODS.index(named), f"{text} {rng.choice(_ASKED_MOODS[named].split('|'))}"
-        text = str(rng.choice(frames)).format(text)
-        prompts.append(LabelledPrompt(text, DOINGS.index(doing), GESTURES.index(gesture), mood))
+        text = _scatter(str(rng.choice((_SEEN if seen else _ASKED).split("|"))).format(text), rng)
+        # A gesture alone leaves open whether they speak meanwhile.
+        said = DOINGS.index(doing) if doing else UNSAID
+        prompts.append(LabelledPrompt(text, said, GESTURES.index(gesture), mood))
     return prompts
+
+
+def _ing_form(phrase: str) -> str:
+    """ "wave your hand" -> "waving your hand"."""
+    verb, _, rest = phrase.partition(" ")
+    if verb in _DOUBLED:
+        verb += verb[-1]
+    elif verb.endswith("e") and not verb.endswith(("ee", "be")):
+        verb = verb[:-1]
+    return f"{verb}ing {rest}".strip()
+
+
+def _scatter(text: str, rng: np.random.Generator) -> str:
+    """Put up to three words of an unrelated sentence anywhere: most words of a real wish are not about the action."""
+    words = text.split(" ")
+    for word in rng.choice(make_sentence(rng).split(" "), int(rng.integers(0, 4))):
+        words.insert(int(rng.integers(0, len(words) + 1)), str(word))
+    return " ".join(words)
 
 
 def encode_prompts(prompts: list[LabelledPrompt], config: TextConfig) -> dict[str, Tensor]:
@@ -129,7 +154,8 @@ def prompt_batches(prompts: dict[str, Tensor], rows: int = 64, word_dropout: flo
             chosen = torch.from_numpy(rng.integers(0, len(prompts["ids"]), rows))
             batch: Batch = {name: values[chosen] for name, values in prompts.items()}
             kept = torch.from_numpy(rng.random(batch["ids"].shape[:2]) >= word_dropout)
-            batch["ids"] = batch["ids"] * kept[..., None]
+            words, grams = (int((batch["ids"] > 0).any(0).any(1 - k).sum()) for k in (0, 1))
+            batch["ids"] = (batch["ids"] * kept[..., None])[:, :words, :grams]
             yield batch
             step += 1
 

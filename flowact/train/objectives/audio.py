@@ -63,7 +63,7 @@ def measure_hearing(encoder: AudioEncoder, corpus: HearingCorpus, degraded: bool
 
     Returns:
         viseme_accuracy: share of frames whose strongest viseme is right; `_spoken` only counts frames of speech.
-        viseme_correlation: mean over visemes of the correlation of their weight over time.
+        viseme_correlation: mean of the correlation of a viseme's weight over time, over the visemes that occur.
         jaw_correlation, loudness_correlation, accent_correlation, pitch_correlation (voiced frames only).
         jaw_from_visemes_correlation: of the jaw read off the viseme posteriors.
         speech_accuracy: of the speech flag at 0.5.
@@ -82,7 +82,7 @@ def measure_hearing(encoder: AudioEncoder, corpus: HearingCorpus, degraded: bool
         "viseme_accuracy": float(right.mean()),
         "viseme_accuracy_spoken": float(right[spoken].mean()),
         "viseme_correlation": float(
-            np.mean([_correlation(guess[..., i], truth[..., i]) for i in range(truth.shape[-1])])
+            np.mean([_correlation(guess[..., i], truth[..., i]) for i in range(truth.shape[-1]) if truth[..., i].any()])
         ),
         "jaw_from_visemes_correlation": _correlation(guess @ JAW_OF_VISEME, true_cues[..., CUES.index("jaw")]),
         "speech_accuracy": float(((cues[..., 0] > 0.5) == spoken).mean()),

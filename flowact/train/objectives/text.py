@@ -43,7 +43,7 @@ class PromptObjective:
     def __call__(self, batch: Batch, train_step: int) -> tuple[Tensor, Values]:
         """Batch of `prompt_batches` -> (loss, values to log)."""
         flat, logits = self.reader(batch["ids"])
-        parts = {name: functional.cross_entropy(logits[name], batch[name], ignore_index=UNSAID) for name in _SIZES}
+        parts = {name: _cross_entropy(logits[name], batch[name]) for name in _SIZES}
         parts["contrast"] = self._contrast(flat, batch["doing"], batch["gesture"])
         loss = parts["doing"] + parts["gesture"] + 0.5 * parts["mood"] + self.contrast * parts["contrast"]
         return loss, {name: part.detach() for name, part in parts.items()}
@@ -59,13 +59,19 @@ class PromptObjective:
         return -score[alike.any(-1)].sum() / alike.any(-1).sum().clamp(min=1)
 
 
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the labels that are said; 0 when none is."""
+    said = (labels != UNSAID).sum().clamp(min=1)
+    return functional.cross_entropy(logits, labels, ignore_index=UNSAID, reduction="sum") / said
+
+
 @torch.no_grad()
 def measure_prompts(reader: PromptReader, prompts: dict[str, Tensor]) -> dict[str, float]:
-    """Accuracy of each label over the prompts that say it, and of the whole action (doing and gesture)."""
+    """Accuracy of each label over the prompts that say it, and of all that a prompt says of doing and gesture."""
     _, logits = reader(prompts["ids"])
     right = {name: logits[name].argmax(-1) == prompts[name] for name in _SIZES}
     said = {name: prompts[name] != UNSAID for name in _SIZES}
     found = {f"{name}_accuracy": float(right[name][said[name]].float().mean()) for name in _SIZES if said[name].any()}
-    both = said["doing"] & said["gesture"]
-    found["action_accuracy"] = float((right["doing"] & right["gesture"])[both].float().mean())
+    as_told = [right[name] | ~said[name] for name in ("doing", "gesture")]
+    found["action_accuracy"] = float((as_told[0] & as_told[1]).float().mean())
     return found

@@ -1,0 +1,177 @@
+"""The judges together: they watch pictures as they come and tell what is seen. Weights: a folder of five networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowact.core.clock import FPS
+from flowact.core.errors import CheckpointError
+from flowact.evaluate.looking import Float, Frames, see_face, see_mouth, see_whole
+from flowact.evaluate.metrics.motion import MotionMeter
+from flowact.evaluate.probes import (
+    ACTION_STEPS,
+    HAND_LABELS,
+    PLACE_LABELS,
+    POSE_LABELS,
+    ActionProbe,
+    IdentityProbe,
+    Reader,
+)
+from flowact.models.weights import load_model, save_model
+
+DEFAULT_JUDGES = Path(__file__).resolve().parents[2] / "weights" / "judges"
+IDENTITY_EVERY_FRAMES = 5
+FIRST_SECOND, LAST_SECOND = slice(FPS // IDENTITY_EVERY_FRAMES), slice(-(FPS // IDENTITY_EVERY_FRAMES), None)
+"""Of the embeddings of an observation."""
+_NOTES = "judges.json"
+_PLACES = sum(PLACE_LABELS.values())
+_POSES = sum(POSE_LABELS.values())
+HANDS_SEEN = slice(_POSES - POSE_LABELS["hand_visible"], _POSES)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the judges saw in F consecutive frames.
+
+    Attributes:
+        tracks: [F, TRACK_WIDTH] pose, hands, face and mouth opening, as the action probe takes them.
+        mouth_open: [F] lip gap in mouth widths, as `RenderedClip.mouth_open`.
+        embeddings: [ceil(F / IDENTITY_EVERY_FRAMES), E] who is seen, unit vectors.
+        velocity: [F - 1] mean absolute change of the picture from one frame to the next, in grey levels.
+        jump: [F - 2] mean absolute change of that change.
+    """
+
+    tracks: Float
+    mouth_open: Float
+    embeddings: Float
+    velocity: Float
+    jump: Float
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Five trained networks, the identity threshold, and notes on how well they judge true clips."""
+
+    locator: Reader
+    mouth: Reader
+    face: Reader
+    identity: IdentityProbe
+    action: ActionProbe
+    same_person: float
+    notes: Mapping[str, Any]
+
+    @staticmethod
+    def load(folder: Path | None = None) -> Judges:
+        """Load the judges of a folder; without one, those that ship with the project.
+
+        Raises:
+            CheckpointError: the folder holds no usable judges.
+        """
+        folder = folder or DEFAULT_JUDGES
+        try:
+            notes = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+            threshold = float(notes["same_person_threshold"])
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"{folder} holds no judges ({error}); "
+                "train them with: flowact evaluate train-judges --data DIR --out DIR"
+            ) from error
+        return Judges(
+            load_model(Reader, folder / "locator"),
+            load_model(Reader, folder / "mouth"),
+            load_model(Reader, folder / "face"),
+            load_model(IdentityProbe, folder / "identity"),
+            load_model(ActionProbe, folder / "action"),
+            threshold,
+            notes,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `load` reads; half precision keeps it small."""
+        for name in ("locator", "mouth", "face", "identity", "action"):
+            network = getattr(self, name)
+            save_model(network, network.config, folder / name, torch.bfloat16 if name != "action" else torch.float32)
+        text = json.dumps(dict(self.notes) | {"same_person_threshold": self.same_person}, indent=1)
+        (folder / _NOTES).write_text(text + "\n", encoding="utf-8")
+
+    def observe(self, frames: Frames) -> Observation:
+        """Watch a whole clip [F, H, W, 3]."""
+        watch = Watch(self)
+        for start in range(0, len(frames), 64):
+            watch.add(frames[start : start + 64])
+        return watch.result()
+
+    def name_action(self, tracks: Float) -> Tensor:
+        """Scores [actions] of what is done in tracks [F, TRACK_WIDTH] of one stretch of behaviour."""
+        with torch.inference_mode():
+            steps, length_s = torch.from_numpy(resample(tracks)), torch.tensor([len(tracks) / FPS])
+            return self.action(steps[None], length_s)[0]
+
+
+class Watch:
+    """Watches one stream, any number of frames at a time, and keeps only what was read."""
+
+    def __init__(self, judges: Judges) -> None:
+        self._judges = judges
+        self._tracks: list[Float] = []
+        self._embeddings: list[Float] = []
+        self._motion = MotionMeter()
+        self._seen = 0
+
+    def add(self, frames: Frames) -> None:
+        """Watch frames [F, H, W, 3]; F may be anything from 1."""
+        judges = self._judges
+        with torch.inference_mode():
+            where, pose = read_whole(judges.locator, see_whole(frames))
+            mouth_centre, face_box = where[:, :2], where[:, 2:6]
+            mouth = judges.mouth(to_tensor(see_mouth(frames, mouth_centre, face_box)))
+            faces = to_tensor(see_face(frames, face_box))
+            face = judges.face(faces)
+            chosen = (torch.arange(len(frames)) + self._seen) % IDENTITY_EVERY_FRAMES == 0
+            if bool(chosen.any()):
+                self._embeddings.append(judges.identity(faces[chosen]).numpy())
+        self._tracks.append(np.concatenate([pose, face.numpy(), mouth.numpy()], 1))
+        self._motion.add(frames)
+        self._seen += len(frames)
+
+    def result(self) -> Observation:
+        """What was seen so far."""
+        tracks = np.concatenate(self._tracks)
+        return Observation(
+            tracks, tracks[:, -1], np.concatenate(self._embeddings), self._motion.velocity, self._motion.jump
+        )
+
+
+def read_whole(locator: Reader, pictures: Frames) -> tuple[Float, Float]:
+    """Places [N, 6] and tracks of pose and hands [N, 38]; a hand that is out of the picture reads as zero."""
+    values = locator(to_tensor(pictures)).numpy()
+    places, pose, hands = np.split(values, [_PLACES, _PLACES + _POSES], 1)
+    seen = np.clip(pose[:, HANDS_SEEN], 0, 1)
+    return places, np.concatenate([pose, hands * hand_mask(seen)], 1)
+
+
+def hand_mask(seen: Float) -> Float:
+    """[N, 2] (left, right) spread over the hand labels, each stored left then right: [N, 28]."""
+    return np.concatenate([np.repeat(seen, width // 2, 1) for width in HAND_LABELS.values()], 1)
+
+
+def to_tensor(pictures: Frames) -> Tensor:
+    """uint8 [N, H, W, 3] to float [N, 3, H, W] in 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+def resample(tracks: Float) -> Float:
+    """[F, D] at any length to [ACTION_STEPS, D], linear in time."""
+    at = np.linspace(0, len(tracks) - 1, ACTION_STEPS)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, len(tracks) - 1)
+    share = (at - low)[:, None].astype(np.float32)
+    return np.asarray(tracks[low] * (1 - share) + tracks[high] * share, np.float32)

@@ -1,0 +1,49 @@
+"""Put trained networks together as one model folder: python -m recipes.assemble RUNS OUT [--chapter align|student]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from flowact.models.anchor import Anchor
+from flowact.models.audio.encoder import AudioEncoder
+from flowact.models.mmdit.model import MMDiT
+from flowact.models.text.encoder import TextEncoder
+from flowact.models.video_vae.model import VideoVAE
+from flowact.models.weights import load_model
+from flowact.stream.avatar import Avatar, AvatarConfig
+from recipes.encode import run_model
+from recipes.nano import BANK, STUDENT_PLAN, TEACHER_PLAN
+
+
+def main(
+    runs: Annotated[Path, typer.Argument(help="folder with the runs codec, audio, text, backbone and student")],
+    out: Annotated[Path, typer.Argument(help="the model folder to write")],
+    student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
+    guidance: Annotated[float, typer.Option(help="guidance weight; 1 is plain")] = 1.5,
+) -> None:
+    """Load each network from its run and save them as one avatar."""
+    net = run_model(runs, "student" if student else "backbone")
+    config = AvatarConfig(
+        plan=STUDENT_PLAN if student else TEACHER_PLAN,
+        bank=BANK,
+        guidance="embedded" if student else ("none" if guidance == 1 else "classifier_free"),
+        guidance_weight=guidance,
+    )
+    avatar = Avatar(
+        config,
+        load_model(VideoVAE, run_model(runs, "codec")),
+        load_model(AudioEncoder, run_model(runs, "audio")),
+        load_model(TextEncoder, run_model(runs, "text")),
+        load_model(MMDiT, net / "backbone"),
+        load_model(Anchor, net / "anchor"),
+        torch.device("cpu"),
+    )
+    avatar.save_pretrained(out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

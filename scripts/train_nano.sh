@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The default model from nothing: render people, train codec, hearing, words, backbone and student, and put them together.
+# Usage: scripts/train_nano.sh WORK [MINUTES]
+#   WORK      folder for data and runs; a second call goes on where the first one stopped.
+#   MINUTES   training time to share out (default 1200: twenty hours of two cores).
+# Environment: FLOWACT_ASSETS (character data), IDENTITIES (320), TAKES (2), WORKERS (all cores).
+set -euo pipefail
+
+work=${1:?usage: scripts/train_nano.sh WORK [MINUTES]}
+minutes=${2:-1200}
+identities=${IDENTITIES:-320}
+takes=${TAKES:-2}
+workers=${WORKERS:-$(nproc)}
+mkdir -p "$work"
+
+share() { python3 -c "print(max(1, round($minutes * $1, 2)))"; }
+train() { flowact train "$1" --data "$2" --out "$3" --minutes "$4" --resume; }
+
+flowact studio render "$work/data" --identities "$identities" --takes "$takes" --workers "$workers"
+[ -f "$work/speech/strange_voice.npz" ] || python -m recipes.audio "$work/speech"
+train audio.hearing "$work/speech" "$work/runs/audio" "$(share 0.02)"
+train text.reading "$work/data" "$work/runs/text" "$(share 0.01)"
+train nano.codec "$work/data" "$work/runs/codec" "$(share 0.40)"
+[ -f "$work/latents/val/store.json" ] || python -m recipes.encode "$work/data" "$work/runs" "$work/latents"
+train nano.backbone "$work/latents" "$work/runs/backbone" "$(share 0.47)"
+train nano.student "$work/latents" "$work/runs/student" "$(share 0.10)"
+python -m recipes.assemble "$work/runs" "$work/model"

@@ -1,0 +1,139 @@
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from flowact.core.errors import ConfigError, ShapeError
+from flowact.models.video_vae.config import VideoVAEConfig
+from flowact.models.video_vae.model import VideoVAE
+from flowact.models.video_vae.warp import enlarge, warp
+
+SIZE = 64
+SMALL = VideoVAEConfig(
+    encoder_width_8=16,
+    encoder_width_16=24,
+    trunk_width=24,
+    frame_width_8=16,
+    frame_width_4=16,
+    reference_width_8=16,
+    reference_width_16=16,
+)
+
+
+@pytest.fixture(scope="module")
+def codec() -> VideoVAE:
+    """Untrained, but with every zero-initialised weight awake and odd normaliser statistics."""
+    torch.manual_seed(0)
+    codec = VideoVAE(SMALL)
+    for layer in (codec.painter.coarse_flow, codec.painter.fine_flow):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    codec.normaliser.running_mean.normal_()
+    codec.normaliser.running_var.uniform_(0.5, 2)
+    return codec.eval()
+
+
+@pytest.fixture
+def clip() -> torch.Tensor:
+    return torch.rand(2, 20, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cuts", [(4,), (1, 2, 3, 4), (2, 3)])
+def test_streaming_equals_offline(codec, clip, cuts):
+    whole, _ = codec.encode(clip, codec.initial_encode_state(2, SIZE, SIZE))
+    pictures, _ = codec.decode(whole, codec.initial_decode_state(clip[:, 0]))
+    coder, painter = codec.initial_encode_state(2, SIZE, SIZE), codec.initial_decode_state(clip[:, 0])
+    latents, decoded = [], []
+    for start, end in zip((0, *cuts), (*cuts, 5)):
+        part, coder = codec.encode(clip[:, 4 * start : 4 * end], coder)
+        shown, painter = codec.decode(whole[:, start:end], painter)
+        latents.append(part)
+        decoded.append(shown)
+    torch.testing.assert_close(torch.cat(latents, 1), whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.cat(decoded, 1), pictures, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_future_changes_nothing_and_the_past_does(codec, clip):
+    def encode(pictures):
+        return codec.encode(pictures, codec.initial_encode_state(2, SIZE, SIZE))[0]
+
+    late, early = clip.clone(), clip.clone()
+    late[:, 12:] = 0
+    early[:, :4] = 0
+    torch.testing.assert_close(encode(late)[:, :3], encode(clip)[:, :3], atol=1e-5, rtol=0)
+    assert (encode(early)[:, 1] - encode(clip)[:, 1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_rows_do_not_know_each_other(codec, clip):
+    both, _ = codec.decode(torch.ones(2, 2, 16, 4, 4), codec.initial_decode_state(clip[:, 0]))
+    alone, _ = codec.decode(torch.ones(1, 2, 16, 4, 4), codec.initial_decode_state(clip[1:, 0]))
+    torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_shapes_and_the_first_output_is_nearly_the_portrait(clip):
+    torch.manual_seed(0)
+    fresh = VideoVAE(SMALL).eval()
+    latents, _ = fresh.encode(clip, fresh.initial_encode_state(2, SIZE, SIZE))
+    assert latents.shape == (2, 5, 16, 4, 4)
+    portrait = clip[:, 0]
+    decoded, _ = fresh.decode(latents, fresh.initial_decode_state(portrait))
+    assert decoded.shape == clip.shape
+    assert (decoded - portrait[:, None]).abs().mean() < 0.15
+
+
+def test_every_weight_learns(codec, clip):
+    latents, _ = codec.encode(clip[:, :8], codec.initial_encode_state(2, SIZE, SIZE))
+    decoded, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 12]))
+    codec.zero_grad()
+    (decoded - clip[:, :8]).square().mean().backward()
+    idle = [name for name, p in codec.named_parameters() if p.grad is None or not p.grad.any()]
+    codec.zero_grad()
+    assert not idle
+
+
+@torch.no_grad()
+def test_bfloat16_autocast_is_close(codec, clip):
+    state = codec.initial_decode_state(clip[:, 0])
+    exact, _ = codec.decode(torch.ones(2, 1, 16, 4, 4), state)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough, _ = codec.decode(torch.ones(2, 1, 16, 4, 4), codec.initial_decode_state(clip[:, 0]))
+    assert rough.dtype == torch.float32
+    assert (rough - exact).abs().mean() < 0.05
+
+
+def test_the_default_fits_its_budget():
+    assert sum(p.numel() for p in VideoVAE().parameters()) < 7e6
+
+
+def test_config_survives_json():
+    assert VideoVAEConfig(**json.loads(json.dumps(asdict(SMALL)))) == SMALL
+    with pytest.raises(ConfigError, match="trunk_width"):
+        VideoVAEConfig(trunk_width=0)
+
+
+def test_doors_refuse_wrong_shapes(codec):
+    with pytest.raises(ShapeError, match="multiple of 4"):
+        codec.encode(torch.zeros(1, 5, 3, SIZE, SIZE), codec.initial_encode_state(1, SIZE, SIZE))
+    with pytest.raises(ShapeError, match="multiples of 16"):
+        codec.initial_encode_state(1, 60, 64)
+    with pytest.raises(ShapeError, match="same size"):
+        codec.decode(torch.zeros(1, 1, 16, 5, 4), codec.initial_decode_state(torch.zeros(1, 3, SIZE, SIZE)))
+    with pytest.raises(ShapeError, match="portrait"):
+        codec.initial_decode_state(torch.zeros(1, 4, SIZE, SIZE))
+
+
+def test_warp_moves_by_picture_pixels_at_every_scale():
+    x = torch.arange(32.0).expand(1, 1, 32, 32)
+    flow = torch.zeros(2, 2, 32, 32)
+    flow[1, 0] = 3.0
+    moved = warp(x, flow, 32)
+    torch.testing.assert_close(moved[0], x[0])
+    torch.testing.assert_close(moved[1, ..., :28], x[0, ..., :28] + 3)
+    assert (moved[1, ..., 29:] == 31).all()
+    quarter = warp(x[..., :8, :8], flow[..., ::4, ::4] * 4 / 3, 32)
+    torch.testing.assert_close(quarter[1, ..., :7], x[0, ..., :8, 1:8])
+    assert (enlarge(flow, 2)[1, 0] == 3).all()

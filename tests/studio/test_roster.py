@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from flowact.core.errors import ConfigError
+from flowact.studio.roster import DatasetSettings, is_held_out, kind_of, plan_shards
+
+
+def test_every_clip_is_planned_once_and_held_out_people_stay_out_of_training():
+    shards = plan_shards(DatasetSettings(identities=64, takes=3))
+    clips = [clip for shard in shards for clip in shard.clips]
+    assert len({clip.key for clip in clips}) == len(clips) == 64 * 3 + 4
+    for clip in clips:
+        assert (clip.split == "val") == is_held_out(clip.identity)
+    assert {kind_of(clip.identity) for clip in clips if clip.split == "val"} == {"2d", "3d"}
+    assert len({clip.seed(0) for clip in clips}) == len(clips)
+
+
+def test_a_shard_holds_whole_people_of_its_own_split():
+    for shard in plan_shards(DatasetSettings(identities=50, takes=5)):
+        assert {clip.split for clip in shard.clips} == {shard.name.split("-")[1]}
+        people = [clip.identity for clip in shard.clips]
+        assert shard.name.startswith("flowact-sentences") or all(people.count(person) == 5 for person in people)
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ConfigError, match="takes is 0; expected at least 1"):
+        DatasetSettings(identities=1, takes=0)

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flowact.core.errors import ConfigError
+from flowact.studio.clipfile import Sample
+from flowact.studio.performance import LANDMARKS
+from flowact.train.data import frames as module
+from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store, mirrored
+from flowact.train.stage import Place
+
+
+def sample(number: int, count: int) -> Sample:
+    rng = np.random.default_rng(number)
+    landmarks = np.full((count, len(LANDMARKS), 2), np.nan, np.float32)
+    for index, point in (("eye_left_inner", (36, 30)), ("eye_left_outer", (44, 30))):
+        landmarks[:, LANDMARKS.index(index)] = point
+    tracks = {
+        "visemes": rng.random((count, 15), np.float32),
+        "mouth_open": rng.random(count, np.float32),
+        "eye_open": rng.random((count, 2), np.float32),
+        "gaze": rng.random((count, 2), np.float32),
+        "head": rng.random((count, 3), np.float32),
+        "mouth_box": np.tile(np.float32([24, 40, 40, 48]), (count, 1)),
+        "face_box": np.tile(np.float32([16, 16, 48, 56]), (count, 1)),
+        "landmarks": landmarks,
+    }
+    pictures = rng.integers(0, 255, (count, 64, 64, 3), np.uint8)
+    return Sample(f"clip{number}", pictures, np.zeros(640 * count, np.float32), tracks, {"identity": number})
+
+
+@pytest.fixture
+def samples() -> list[Sample]:
+    return [sample(3, 12), sample(8, 10)]
+
+
+@pytest.fixture
+def store(samples, tmp_path, monkeypatch) -> FrameStore:
+    monkeypatch.setattr(module, "find_shards", lambda folder, split: [Path("one.tar")])
+    monkeypatch.setattr(module, "iterate", lambda shards: iter(samples))
+    return build_frame_store(tmp_path, tmp_path / "store")
+
+
+def test_the_store_holds_every_frame_and_label(store, samples):
+    assert store.frames.shape == (22, 64, 64, 3)
+    assert store.starts.tolist() == [0, 12]
+    assert store.identities.tolist() == [3, 8]
+    np.testing.assert_array_equal(store.frames[12:], samples[1].frames)
+    np.testing.assert_array_equal(store.tracks["mouth_open"][:12], samples[0].tracks["mouth_open"])
+    assert store.tracks["eye_boxes"][0, 0] == pytest.approx([40 - 6.8, 30 - 6.8, 40 + 6.8, 30 + 6.8])
+    assert np.isnan(store.tracks["eye_boxes"][0, 1]).all()
+
+
+def test_no_store_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="build_frame_store"):
+        FrameStore.open(tmp_path)
+
+
+def test_clips_of_two_sizes_are_refused(store, samples, tmp_path):
+    samples.append(Sample("big", np.zeros((4, 80, 80, 3), np.uint8), samples[0].audio, samples[0].tracks, {}))
+    with pytest.raises(ConfigError, match="one size"):
+        build_frame_store(tmp_path, tmp_path / "other")
+
+
+def test_equal_places_give_equal_batches(store):
+    open_batches = FrameBatches(store, clips=3, crop_px=48)
+    stream = open_batches(Place(seed=1))
+    next(stream)
+    second, resumed = next(stream), next(open_batches(Place(seed=1, step=1)))
+    assert second["clip"].shape == (3, 8, 48, 48, 3)
+    assert second["reference"].shape == (3, 48, 48, 3)
+    for name, value in second.items():
+        torch.testing.assert_close(value, resumed[name], equal_nan=True)
+    assert not torch.equal(second["clip"], next(stream)["clip"])
+
+
+def test_boxes_follow_the_crop(store):
+    whole = FrameBatches(store, clips=8, crop_px=64, tint=0.0).draw(np.random.default_rng(0))
+    assert (whole["mouth_box"] == torch.tensor([24.0, 40, 40, 48])).all()
+    cut = FrameBatches(store, clips=8, crop_px=48, tint=0.0).draw(np.random.default_rng(0))
+    assert (cut["mouth_box"][..., 2] - cut["mouth_box"][..., 0] == 16).all()
+    assert (cut["mouth_box"] >= 0).all()
+    assert (cut["mouth_box"] <= 48).all()
+
+
+def test_a_mirror_twice_is_no_mirror(store):
+    item = {
+        name: value[0].numpy() for name, value in FrameBatches(store, crop_px=48).draw(np.random.default_rng(0)).items()
+    }
+    once = mirrored(item)
+    assert (once["clip"][:, :, 0] == item["clip"][:, :, -1]).all()
+    for name, value in mirrored(once).items():
+        np.testing.assert_allclose(value, item[name], atol=1e-4)

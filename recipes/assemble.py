@@ -20,7 +20,7 @@ from recipes.nano import BANK, STUDENT_PLAN, TEACHER_PLAN
 
 
 def main(
-    runs: Annotated[Path, typer.Argument(help="folder with the runs codec, audio, text, backbone and student")],
+    runs: Annotated[Path, typer.Argument(help="folder with the runs decoder, audio, text, backbone and student")],
     out: Annotated[Path, typer.Argument(help="the model folder to write")],
     student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
     guidance: Annotated[float, typer.Option(help="guidance weight; 1 is plain")] = 1.5,
@@ -35,7 +35,7 @@ def main(
     )
     avatar = Avatar(
         config,
-        load_model(VideoVAE, run_model(runs, "codec")),
+        load_model(VideoVAE, run_model(runs, "decoder")),
         load_model(AudioEncoder, run_model(runs, "audio")),
         load_model(TextEncoder, run_model(runs, "text")),
         load_model(MMDiT, net / "backbone"),

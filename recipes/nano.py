@@ -28,8 +28,8 @@ from flowact.rollout.window import Window, drop_conditions, roughen_memory
 from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.generated_memory import GeneratedMemory, GeneratedMemoryConfig
-from flowact.train.objectives.codec import CodecObjective
-from flowact.train.objectives.flow import flow_loss, full_visibility_loss
+from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig
+from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
 from flowact.train.objectives.segment import SegmentDistillation
 from flowact.train.optim import LrSchedule, OptimSettings, warmup_cosine, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update
@@ -42,7 +42,7 @@ ROWS = 12
 DROP = 0.1
 ROUGHNESS = 0.3
 ROLLOUT_CHUNKS = 8
-CHAPTERS = {"pretrain": 0.2, "adapt": 0.5, "align": 0.3}
+CHAPTERS = {"pretrain": 0.15, "adapt": 0.5, "align": 0.35}
 """Share of the training time of each chapter of the backbone."""
 
 CODEC_OUTER = (
@@ -53,11 +53,14 @@ CODEC_OUTER = (
     "objective.*",
 )
 
+CODEC_DOORS = ("encode", "decode", "initial_encode_state", "initial_decode_state")
+
 Loss = tuple[Tensor, dict[str, Tensor]]
 
 
 def codec(context: RunContext) -> list[Stage]:
-    """The codec: first on crops around the face, where a second buys three times the pixels that matter, then whole.
+    """The codec: first on crops around the face, where a second buys three times the pixels that matter, then whole,
+    then close up, with the labels of the mouth weighing more, until a reader finds its opening in the latents.
 
     `--data` is a folder of `flowact studio render`; the frames are decoded once into `<out>/../frames`.
     """
@@ -67,18 +70,22 @@ def codec(context: RunContext) -> list[Stage]:
             build_frame_store(context.data, frames / split, split)
     net = VideoVAE().to(context.device)
     objective = CodecObjective(net.config.latent_channels).to(context.device)
+    mouths = CodecObjectiveConfig(mouth_weight=10.0, label_weight=3.0)
     held_out = FrameBatches(FrameStore.open(frames / "val"), clips=8, crop_px=256, tint=0.0)
     judged = held_out.draw(np.random.default_rng(0))
-
-    def learn(batch: Batch, step: int) -> Loss:
-        return objective(net, batch)
 
     def evaluate(step: int) -> dict[str, float]:
         with torch.inference_mode():
             _, found = objective(net, {k: v.to(context.device) for k, v in judged.items()})
         return {name: float(value) for name, value in found.items() if name.startswith("psnr")}
 
-    def chapter(name: str, crop_px: int, clips: int, share: float, schedule: LrSchedule) -> Stage:
+    def chapter(
+        name: str, crop_px: int, clips: int, share: float, schedule: LrSchedule, config: CodecObjectiveConfig
+    ) -> Stage:
+        def learn(batch: Batch, step: int) -> Loss:
+            objective.config = config
+            return objective(net, batch)
+
         batches = FrameBatches(FrameStore.open(frames / "train"), clips=clips, crop_px=crop_px)
         return Stage(
             name=name,
@@ -98,12 +105,61 @@ def codec(context: RunContext) -> list[Stage]:
             evaluate_every=100,
             checkpoint_every=200,
             export=lambda folder: save_model(net, net.config, folder, torch.bfloat16),
+            entry_points=CODEC_DOORS,
         )
 
     return [
-        chapter("crops", 160, 6, 0.65, warmup_hold_decay(0.03, 0.2, 0.5)),
-        chapter("whole", 256, 4, 0.35, warmup_hold_decay(0.02, 0.9, 0.02)),
+        chapter("crops", 160, 6, 0.50, warmup_hold_decay(0.03, 0.2, 0.5), CodecObjectiveConfig()),
+        chapter("whole", 256, 4, 0.27, warmup_hold_decay(0.02, 0.9, 0.02), CodecObjectiveConfig()),
+        chapter("mouths", 128, 10, 0.23, warmup_hold_decay(0.03, 0.7, 0.02), mouths),
     ]
+
+
+def decoder(context: RunContext) -> Stage:
+    """A sharper decoder for the codec in `<out>/../codec`, whose latents stay as they are, so no backbone is lost.
+
+    The encoder is frozen, latents are rougher (a backbone's are), and mouths count more.
+    """
+    net = load_model(VideoVAE, context.out.parent / "codec" / "mouths" / "model").to(context.device)
+    net.encoder.requires_grad_(False)
+    frames = context.out.parent / "frames"
+    objective = CodecObjective(
+        net.config.latent_channels, CodecObjectiveConfig(mouth_weight=10.0, label_weight=0.0, latent_noise=0.2)
+    ).to(context.device)
+    held_out = FrameBatches(FrameStore.open(frames / "val"), clips=8, crop_px=256, tint=0.0)
+    judged = held_out.draw(np.random.default_rng(0))
+
+    def learn(batch: Batch, step: int) -> Loss:
+        net.normaliser.eval()  # its statistics are part of the latents that must not change
+        return objective(net, batch)
+
+    def evaluate(step: int) -> dict[str, float]:
+        with torch.inference_mode():
+            _, found = objective(net, {k: v.to(context.device) for k, v in judged.items()})
+        return {name: float(value) for name, value in found.items() if name.startswith("psnr")}
+
+    return Stage(
+        name="decoder",
+        networks={"codec": net},
+        make_batches=FrameBatches(FrameStore.open(frames / "train"), clips=6, crop_px=160),
+        updates=(
+            Update(
+                ("codec",),
+                learn,
+                optim=OptimSettings(
+                    lr=1e-3, matrix_lr=0.01, lr_schedule=warmup_hold_decay(0.02, 0.6, 0.02), outer=CODEC_OUTER
+                ),
+                ema_decay=0.99,
+            ),
+        ),
+        train_steps=10_000,
+        minutes=context.minutes,
+        evaluate=evaluate,
+        evaluate_every=100,
+        checkpoint_every=200,
+        export=lambda folder: save_model(net, net.config, folder, torch.bfloat16),
+        entry_points=CODEC_DOORS,
+    )
 
 
 def backbone(context: RunContext) -> list[Stage]:
@@ -119,6 +175,9 @@ def backbone(context: RunContext) -> list[Stage]:
         cutter,
         WindowCutter(store, anchor, BANK, ROLLOUT_CHUNKS),
     )
+
+    held_out = WindowCutter(LatentStore.load(context.data / "val"), anchor, BANK, CHUNKS_IN_STREAM)
+    judged = next(held_out.batches(32, Place(seed=0))).to(context.device)
 
     def pretrain(batch: Batch, step: int) -> Loss:
         window = prepared(batch, context.device)
@@ -143,6 +202,8 @@ def backbone(context: RunContext) -> list[Stage]:
             updates=(Update(("backbone",), objective, optim=optim(lr), ema_decay=0.995),),
             train_steps=round(20_000 * CHAPTERS[name]),
             minutes=minutes,
+            evaluate=lambda step: flow_report(net, judged),
+            evaluate_every=200,
             export=lambda folder: export(net, anchor, folder),
             entry_points=("remember",),
             **hooks,  # type: ignore[arg-type]

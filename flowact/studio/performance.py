@@ -36,14 +36,51 @@ GESTURES = (
 
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U")
 
-FACE_UNITS = (
-    "browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft "
-    "cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward "
-    "jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight "
-    "mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker "
-    "mouthRight mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight "
-    "mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight"
-).split()
+FACE_UNITS = [
+    "browDownLeft",
+    "browDownRight",
+    "browInnerUp",
+    "browOuterUpLeft",
+    "browOuterUpRight",
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "eyeBlinkLeft",
+    "eyeBlinkRight",
+    "eyeSquintLeft",
+    "eyeSquintRight",
+    "eyeWideLeft",
+    "eyeWideRight",
+    "jawForward",
+    "jawLeft",
+    "jawOpen",
+    "jawRight",
+    "mouthClose",
+    "mouthDimpleLeft",
+    "mouthDimpleRight",
+    "mouthFrownLeft",
+    "mouthFrownRight",
+    "mouthFunnel",
+    "mouthLeft",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthPucker",
+    "mouthRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+]
 """ARKit names, person's left and right. Gaze is a track of its own, so the eyeLook units are not listed."""
 
 
@@ -153,8 +190,27 @@ class RenderedClip:
     hand_visible: Float
 
 
-LANDMARKS = (
-    "mouth_left mouth_right lip_top_inner lip_bottom_inner lip_top_outer lip_bottom_outer eye_left_inner "
-    "eye_left_outer eye_left_top eye_left_bottom eye_right_inner eye_right_outer eye_right_top eye_right_bottom "
-    "iris_left iris_right nose_tip chin brow_left brow_right wrist_left wrist_right"
-).split()
+LANDMARKS = [
+    "mouth_left",
+    "mouth_right",
+    "lip_top_inner",
+    "lip_bottom_inner",
+    "lip_top_outer",
+    "lip_bottom_outer",
+    "eye_left_inner",
+    "eye_left_outer",
+    "eye_left_top",
+    "eye_left_bottom",
+    "eye_right_inner",
+    "eye_right_outer",
+    "eye_right_top",
+    "eye_right_bottom",
+    "iris_left",
+    "iris_right",
+    "nose_tip",
+    "chin",
+    "brow_left",
+    "brow_right",
+    "wrist_left",
+    "wrist_right",
+]

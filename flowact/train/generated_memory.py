@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 import torch
 
 from flowact.core.clock import LATENTS_PER_CHUNK
+from flowact.core.device import choose_precision
 from flowact.diffusion.plan import DenoisePlan
 from flowact.models.mmdit.model import MMDiT
 from flowact.rollout.self_forcing import MemoryPool
+from flowact.rollout.window import Window
 from flowact.train.data.latents import WindowCutter
 from flowact.train.ema import Ema
 from flowact.train.stage import Batch
@@ -69,7 +70,9 @@ class GeneratedMemory:
         sequence = torch.randint(self.long.store.sequences, (self.config.rows,))
         start = torch.randint(spare + 1, (self.config.rows,)) // LATENTS_PER_CHUNK * LATENTS_PER_CHUNK
         device = next(live.parameters()).device
-        self.pool.refill(self._frozen, self.plan, self.long.cut(sequence, start).to(device))
+        precision = choose_precision(device)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            self.pool.refill(self._frozen, self.plan, self.long.cut(sequence, start).to(device))
 
     def rollout(self, batch: Batch, step: int) -> Batch:
         """The batch, or by chance one whose memory was generated."""
@@ -77,6 +80,6 @@ class GeneratedMemory:
         share = c.share_from + (c.share_to - c.share_from) * min(1.0, step / c.ramp_steps)
         if not self.pool.entries or float(torch.rand(())) >= share:
             return batch
-        window = cast("torch.Tensor", batch["window"].clean)
-        drawn = self.pool.draw(len(window), self.short.cut)
-        return {**batch, "window": drawn.to(window.device)}
+        window: Window = batch["window"]
+        drawn = self.pool.draw(len(window.clean), self.short.cut)
+        return {**batch, "window": drawn.to(window.clean.device)}

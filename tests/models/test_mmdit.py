@@ -80,9 +80,7 @@ def test_rows_do_not_mix(net: MMDiT) -> None:
     both = net(frames, net.remember(memory))
 
     def second(f: Frames) -> Frames:
-        return Frames(
-            f.latents[1:], f.level[1:], f.position, f.role, f.valid[1:], f.conditions.map(lambda x: x[1:])
-        )
+        return Frames(f.latents[1:], f.level[1:], f.position, f.role, f.valid[1:], f.conditions.map(lambda x: x[1:]))
 
     torch.testing.assert_close(both[1:], net(second(frames), net.remember(second(memory))), rtol=1e-4, atol=1e-5)
 

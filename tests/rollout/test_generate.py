@@ -20,7 +20,8 @@ def noise(rows: int = 2) -> torch.Tensor:
 def test_chunks_pop_in_order_after_the_stream_is_full_and_reach_their_own_target() -> None:
     now, popped = state(), []
     for i in range(6):
-        done, now = shift(FakeBackbone(), Staircase(micro_steps=1), NoGuidance(), now, conditions(2, 3, i + 1.0), noise())
+        given = conditions(2, 3, i + 1.0)
+        done, now = shift(FakeBackbone(), Staircase(micro_steps=1), NoGuidance(), now, given, noise())
         if done is not None:
             popped.append(done)
     assert [c.index for c in popped] == [0, 1, 2, 3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -51,3 +53,23 @@ def full_visibility_loss(
     error = (predicted - velocity(window.clean, noise)).square()
     loss = (error * window.weight).sum() / window.weight.expand_as(error).sum()
     return loss, {"flow": loss.detach()}
+
+
+@torch.inference_mode()
+def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.3, 0.6, 0.9)) -> dict[str, float]:
+    """How well a fixed window is denoised at fixed levels, and how much of that is hearing.
+
+    Returns:
+        `clean_L`: weighted error of the clean latents at level L, 1.0 being the portrait alone; and `heard_L`: the
+        share by which the error grows when the voice is withheld (0 = the voice is not used).
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(window.clean.shape, generator=generator).to(window.clean)
+    deaf = replace(window, conditions=window.conditions.without(audio=True))
+    found = {}
+    for value in levels:
+        level = torch.full((len(noise), window.clean.shape[1] // LATENTS_PER_CHUNK), value)
+        clean = float(flow_loss(backbone, window, level, noise)[1]["clean_error"])
+        found[f"clean_{value}"] = clean
+        found[f"heard_{value}"] = float(flow_loss(backbone, deaf, level, noise)[1]["clean_error"]) / clean - 1
+    return found

@@ -1,0 +1,1 @@
+"""Benchmarks: each a command that writes a JSON row to bench/results."""

@@ -287,7 +287,7 @@ def optim(lr: float) -> OptimSettings:
         lr=1e-3 * lr,
         matrix_lr=0.01 * lr,
         lr_schedule=warmup_hold_decay(0.02, 0.4, 0.05) if lr == 1.0 else warmup_cosine(0.02, 0.05),
-        outer=("*_in*", "*video_out*", "*place*", "*query*", "*null_*", "*where_heard*", "*table", "*modulation*"),
+        outer=("*_in.*", "*video_out*", "*modulation*"),
     )
 
 

@@ -208,6 +208,8 @@ def test_broken_engine_leaves_nothing(files: SimpleNamespace, monkeypatch: pytes
 
 def test_ctrl_c_keeps_a_playable_film(files: SimpleNamespace) -> None:
     program = (
+        # A test run started in the background inherits an ignored SIGINT; a terminal's user does not.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import flowact; from tests.fake_avatar import FakeAvatar; from flowact.cli import main;"
         "flowact.load = lambda path=None: FakeAvatar(chunk_s=0.05); main()"
     )

@@ -41,7 +41,8 @@ def encode_shards(
     """
     device = next(codec.parameters()).device
     words: dict[str, int] = {}
-    latents, stills, audio, weight, captions, meta = [], [], [], [], [], []
+    latents, stills, audio, weight, captions = [], [], [], [], []
+    meta: list[dict[str, object]] = []
     for number, sample in enumerate(track(samples, "encoding clips", total=clips)):
         pixels = torch.from_numpy(sample.frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
         latents.append(encode_clip(codec, pixels[None])[0].half().cpu())

@@ -119,9 +119,10 @@ class VideoWriter:
         if audio.shape != (len(frames) * SAMPLES_PER_FRAME,):
             raise ShapeError(f"audio has shape {audio.shape}; expected [{len(frames) * SAMPLES_PER_FRAME}]")
         try:
-            for pixels in frames:
+            # Frame by frame, so that Ctrl-C in the middle leaves picture and sound of one length.
+            for pixels, sound in zip(frames, audio.reshape(len(frames), SAMPLES_PER_FRAME)):
+                self._write_sound(self._to_48k.resample_chunk(sound.astype(np.float32)))
                 self._write_frame(pixels)
-            self._write_sound(self._to_48k.resample_chunk(audio.astype(np.float32)))
         except (OSError, av.error.FFmpegError) as error:
             raise _cannot_write(self.path, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,14 +25,17 @@ def main(
     out: Annotated[Path, typer.Argument(help="the model folder to write")],
     student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
     guidance: Annotated[float, typer.Option(help="guidance weight; 1 is plain")] = 1.5,
+    micro_steps: Annotated[int, typer.Option(help="passes per shift of the undistilled model", min=1)] = 2,
+    noise_scale: Annotated[float, typer.Option(help="below 1: calmer and cleaner", min=0.1, max=1.0)] = 1.0,
 ) -> None:
     """Load each network from its run and save them as one avatar."""
     net = run_model(runs, "student" if student else "backbone")
     config = AvatarConfig(
-        plan=STUDENT_PLAN if student else TEACHER_PLAN,
+        plan=STUDENT_PLAN if student else replace(TEACHER_PLAN, micro_steps=micro_steps),
         bank=BANK,
         guidance="embedded" if student else ("none" if guidance == 1 else "classifier_free"),
         guidance_weight=guidance,
+        noise_scale=noise_scale,
     )
     avatar = Avatar(
         config,

@@ -45,9 +45,9 @@ ROLLOUT_CHUNKS = 8
 CHAPTERS = {"pretrain": 0.15, "adapt": 0.5, "align": 0.35}
 """Share of the training time of each chapter of the backbone."""
 
+DECODER_OUTER = ("codec.painter.*_flow.weight", "codec.painter.head.weight")
 CODEC_OUTER = (
-    "codec.painter.*_flow.weight",
-    "codec.painter.head.weight",
+    *DECODER_OUTER,
     "codec.encoder.mean.weight",
     "codec.encoder.stem.weight",
     "objective.*",
@@ -147,7 +147,7 @@ def decoder(context: RunContext) -> Stage:
                 ("codec",),
                 learn,
                 optim=OptimSettings(
-                    lr=1e-3, matrix_lr=0.01, lr_schedule=warmup_hold_decay(0.02, 0.6, 0.02), outer=CODEC_OUTER
+                    lr=1e-3, matrix_lr=0.01, lr_schedule=warmup_hold_decay(0.02, 0.6, 0.02), outer=DECODER_OUTER
                 ),
                 ema_decay=0.99,
             ),

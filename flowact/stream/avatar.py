@@ -59,6 +59,7 @@ class AvatarConfig:
         bank: sizes of the memory.
         guidance: "none", "classifier_free" (two evaluations a pass) or "embedded" (a distilled model; one).
         guidance_weight: how strongly voice and prompt are followed; 1 is plain.
+        noise_scale: deviation of the noise a chunk starts from; below 1 gives calmer, cleaner pictures.
     """
 
     name: str = "flowact-nano"
@@ -67,6 +68,7 @@ class AvatarConfig:
     bank: BankConfig = field(default_factory=BankConfig)
     guidance: str = "none"
     guidance_weight: float = 1.0
+    noise_scale: float = 1.0
 
     def make_guidance(self) -> Guidance:
         """The guidance that was asked for.

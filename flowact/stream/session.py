@@ -72,7 +72,7 @@ class Session:
         """Let a chunk enter and move the stream by one; the finished chunk, or None while the stream fills."""
         avatar = self.avatar
         shape = (1, LATENTS_PER_CHUNK, *self._reference.shape[1:])
-        noise = torch.randn(shape, generator=self._noise).to(avatar.device)
+        noise = avatar.config.noise_scale * torch.randn(shape, generator=self._noise).to(avatar.device)
         with avatar.computing():
             done, self._state = shift(avatar.backbone, avatar.plan, avatar.guidance, self._state, conditions, noise)
         return done

@@ -116,8 +116,8 @@ def choose(entries: Sequence[Entry], clips: int, seed: int = 0) -> list[Entry]:
     people: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         people[entry.identity].append(entry)
-    order = [people[name] for name in sorted(people)]
-    np.random.default_rng(seed).shuffle(order)  # type: ignore[arg-type]
+    names = sorted(people)
+    order = [people[names[i]] for i in np.random.default_rng(seed).permutation(len(names))]
     ranked = [entry for part in order for entry in part[:_TAKES]] + [entry for part in order for entry in part[_TAKES:]]
     return ranked[:clips]
 

@@ -37,7 +37,7 @@ def see_mouth(frames: Frames, mouth: Float, face: Float, margin: float = 1.0) ->
 
 def see_face(frames: Frames, face: Float, margin: float = 1.0) -> Frames:
     """Crops around the face [F, 4]; see `see_mouth`."""
-    centre = np.stack([face[:, 0] + face[:, 2], face[:, 1] + face[:, 3]], 1) / 2
+    centre = (np.stack([face[:, 0] + face[:, 2], face[:, 1] + face[:, 3]], 1) / 2).astype(np.float32)
     return _crop(frames, centre, (face[:, 3] - face[:, 1]) * _FACE_SHARE * margin, round(FACE_PX * margin))
 
 

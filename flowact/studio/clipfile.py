@@ -134,7 +134,7 @@ def decode_sound(data: bytes) -> NDArray[np.float32]:
     """Decode a 16-bit FLAC to [S] float32 in -1..1."""
     with av.open(io.BytesIO(data), "r") as container:
         blocks = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
-    return (np.concatenate(blocks) / 32767.0).astype(np.float32)
+    return np.concatenate(blocks).astype(np.float32) / np.float32(32767.0)
 
 
 def _pack_labels(performance: Performance, clip: RenderedClip) -> bytes:

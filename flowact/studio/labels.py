@@ -105,5 +105,5 @@ def _hand_visible(character: Character3D, scene: Scene, poser: Poser, size: int)
         knuckles = [poser.at(f"wrist.{letter}", point) for point in character.skeleton.knuckles[side]]
         points = np.stack([poser.at(f"wrist.{letter}"), *knuckles], 1).astype(np.float32)
         pixels = scene.project(points, size)
-        seen.append(((pixels >= 0) & (pixels < size)).all(-1).any(1))
+        seen.append(np.any(np.all((pixels >= 0) & (pixels < size), -1), 1))
     return np.stack(seen, 1).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def _perspective(fov: float, near: float, far: float) -> Float:
     return np.asarray([[f, 0, 0, 0], [0, f, 0, 0], [0, 0, a, b], [0, 0, -1, 0]], np.float32)
 
 
-def _look(eye: Float, target: Float) -> Float:
+def _look(eye: NDArray[Any], target: NDArray[Any]) -> Float:
     back = (eye - target) / np.linalg.norm(eye - target)
     right = np.cross([0.0, 1.0, 0.0], back)
     right /= np.linalg.norm(right)
@@ -94,7 +95,7 @@ def _camera(character: Character3D, rng: np.random.Generator, framing: str) -> t
     toward = np.asarray([np.sin(yaw) * np.cos(tilt), np.sin(tilt), np.cos(yaw) * np.cos(tilt)])
     eye = target + toward * distance
     side = np.asarray([np.cos(yaw), 0.0, -np.sin(yaw)]) * rng.normal(0, 0.008) * height
-    camera = _perspective(float(fov), 1.0, distance + 30.0) @ _look(eye + side, target + side)
+    camera = np.matmul(_perspective(float(fov), 1.0, distance + 30.0), _look(eye + side, target + side))
     return np.asarray(camera, np.float32), np.asarray(eye + side, np.float32)
 
 

@@ -162,7 +162,7 @@ def _labelled(frames: np.ndarray, drawn: list[_Drawn], track: MouthTrack, size: 
         margin = np.linalg.norm(d.mouth.left - d.mouth.right) / 4.0
         mouth_box.append((*(d.mouth.rim.min(0) - margin), *(d.mouth.rim.max(0) + margin)))
     hands = np.array([[np.vstack([hand.wrist, hand.knuckles]) for hand in d.hands] for d in drawn])
-    inside = ((hands >= 0) & (hands < size)).all(-1).any(-1)
+    inside = np.asarray(((hands >= 0) & (hands < size)).all(-1).any(-1), np.float32)
     return RenderedClip(
         frames=frames,
         mouth_box=np.array(mouth_box, np.float32),
@@ -170,7 +170,7 @@ def _labelled(frames: np.ndarray, drawn: list[_Drawn], track: MouthTrack, size: 
         mouth_open=track.shape[:, 0].astype(np.float32),
         landmarks=points.astype(np.float32),
         eye_open=np.array([[eye.opening for eye in d.eyes] for d in drawn], np.float32),
-        hand_visible=inside.astype(np.float32),
+        hand_visible=inside,
     )
 
 

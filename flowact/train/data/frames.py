@@ -84,13 +84,14 @@ def build_frame_store(shards_dir: Path, out_dir: Path, split: str = "train") -> 
             lengths.append(len(sample.frames))
             identities.append(int(sample.meta["identity"]))
     # The index comes last: a store whose building was stopped cannot be opened.
+    joined: dict[str, Any] = {name: np.concatenate(kept).astype(np.float32) for name, kept in tracks.items()}
     np.savez(
         out_dir / _INDEX,
         shape=np.array([sum(lengths), *size]),
         starts=np.cumsum([0, *lengths[:-1]]),
         lengths=np.array(lengths),
         identities=np.array(identities),
-        **{name: np.concatenate(kept).astype(np.float32) for name, kept in tracks.items()},
+        **joined,
     )
     return FrameStore.open(out_dir)
 

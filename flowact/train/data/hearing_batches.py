@@ -89,7 +89,7 @@ def _draw_filters(augment: HearingAugment, mel: MelConfig, rng: np.random.Genera
 
 def _cut(corpus: HearingCorpus, clip: int, span: slice) -> Float:
     samples = corpus.audio[clip, span.start * SAMPLES_PER_FRAME : span.stop * SAMPLES_PER_FRAME]
-    return samples.astype(np.float32) / 32768
+    return np.asarray(samples / np.float32(32768), np.float32)
 
 
 def _change(voice: Float, other: Float, augment: HearingAugment, rng: np.random.Generator) -> Float:

@@ -1,4 +1,4 @@
-"""Put trained networks together as one model folder: python -m recipes.assemble RUNS OUT [--chapter align|student]."""
+"""Put trained networks together as one model folder: python -m recipes.assemble RUNS OUT [--no-student]."""
 
 from __future__ import annotations
 

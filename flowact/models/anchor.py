@@ -1,6 +1,6 @@
 """Latents relative to the portrait. A stream is diffused as what changes against its reference, at unit variance.
 
-Most of a talking person's latent never changes, and errors in that constant part are what drift is made of. So the
+Two thirds of the latents' variance lie between people, not within a clip (docs/decisions/0003). So the
 portrait's latent is subtracted once, the rest is scaled to unit variance, and the network starts from "nothing
 changed".
 """

@@ -8,7 +8,7 @@ MINUTES ?= 1200
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup run demo test lint format train-nano clean
+.PHONY: setup run demo test test-slow lint format train-nano clean
 
 setup: $(READY)
 
@@ -16,18 +16,23 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FlowAct needs Python 3.11 or newer: make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(TORCH)
-	$(BIN)/python -m pip install -e '.[studio,train,dev]'
+	$(BIN)/python -m pip install -e '.[serve,studio,train,dev]'
 	@touch $@
 
-run: demo
+run: $(READY)
+	@$(BIN)/flowact serve
 
 demo: $(READY)
 	@mkdir -p out
 	@$(BIN)/flowact generate --image samples/portrait.png --audio samples/voice.wav \
 		--prompt "a person talks to the camera and nods" --out out/demo.mp4 --report out/demo.json
 
+# Minutes; what drives a browser or takes longer is in test-slow.
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The command line: generate, info, studio, train, evaluate. Everything heavy is imported when it is used."""
+"""The command line of FlowAct. Everything heavy is imported when it is used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowact.core.clock import FPS
 from flowact.core.errors import ConfigError, FlowActError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -122,6 +122,38 @@ def info(
         typer.echo(f"  {name:<10} {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters")
 
 
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A film, .mp4.", show_default=False)],
+) -> None:
+    """Show who signed a film, whether it was changed since, and which model made it.
+
+    Exit code 0: signed and unchanged; 1: changed after signing; 2: cannot be read; 3: no credentials.
+    """
+    from flowact.media.credentials import Verdict, read_credentials
+
+    found = read_credentials(file)
+    for line in found.lines():
+        typer.echo(f"{file}: {line}" if found.verdict is Verdict.NONE else line)
+    raise typer.Exit({Verdict.VALID: 0, Verdict.TAMPERED: 1, Verdict.NONE: 3}[found.verdict])
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def serve(context: typer.Context) -> None:
+    """Start the server whose page shows a living person."""
+    with _extra("serve"):
+        from flowact.serve.commands import serve as command
+    _hand_over(command, "serve", context)
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def doctor(context: typer.Context) -> None:
+    """Say what this machine can do for live sessions, and what is missing."""
+    with _extra("serve"):
+        from flowact.serve.commands import doctor as command
+    _hand_over(command, "doctor", context)
+
+
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
 def studio(context: typer.Context) -> None:
     """Make the people, voices and labelled clips that models are trained on."""
@@ -135,9 +167,7 @@ def train(context: typer.Context) -> None:
     """Train a model with a recipe."""
     with _extra("train"):
         from flowact.train.commands import train as command
-    program = typer.Typer(pretty_exceptions_enable=False)
-    program.command()(command)
-    program(context.args, prog_name="flowact train")
+    _hand_over(command, "train", context)
 
 
 @app.command(context_settings=PASS_THROUGH, add_help_option=False)
@@ -146,6 +176,13 @@ def evaluate(context: typer.Context) -> None:
     with _extra("evaluate"):
         from flowact.evaluate.commands import app as evaluate_app
     evaluate_app(context.args, prog_name="flowact evaluate")
+
+
+def _hand_over(command: Callable[..., None], name: str, context: typer.Context) -> None:
+    """Let a command of another room read the rest of the line."""
+    program = typer.Typer(pretty_exceptions_enable=False)
+    program.command()(command)
+    program(context.args, prog_name=f"flowact {name}")
 
 
 @contextmanager

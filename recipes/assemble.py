@@ -17,23 +17,23 @@ from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
 from flowact.stream.avatar import Avatar, AvatarConfig
 from recipes.encode import run_model
-from recipes.nano import BANK, STUDENT_PLAN, TEACHER_PLAN
+from recipes.nano import BANK, NOISE_SCALE, STUDENT_PLAN, TEACHER_PLAN
 
 
 def main(
     runs: Annotated[Path, typer.Argument(help="folder with the runs decoder, audio, text, backbone and student")],
     out: Annotated[Path, typer.Argument(help="the model folder to write")],
     student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
-    guidance: Annotated[float, typer.Option(help="guidance weight; 1 is plain")] = 1.5,
-    micro_steps: Annotated[int, typer.Option(help="passes per shift of the undistilled model", min=1)] = 2,
-    noise_scale: Annotated[float, typer.Option(help="below 1: calmer and cleaner", min=0.1, max=1.0)] = 1.0,
+    guidance: Annotated[float, typer.Option(help="how much the voice counts at the mouth; 1 is plain")] = 3.0,
+    micro_steps: Annotated[int, typer.Option(help="passes per shift of the undistilled model", min=1)] = 1,
+    noise_scale: Annotated[float, typer.Option(help="below 1: calmer and cleaner", min=0.1, max=1.0)] = NOISE_SCALE,
 ) -> None:
     """Load each network from its run and save them as one avatar."""
     net = run_model(runs, "student" if student else "backbone")
     config = AvatarConfig(
         plan=STUDENT_PLAN if student else replace(TEACHER_PLAN, micro_steps=micro_steps),
         bank=BANK,
-        guidance="embedded" if student else ("none" if guidance == 1 else "classifier_free"),
+        guidance="embedded" if student else ("none" if guidance == 1 else "voice"),
         guidance_weight=guidance,
         noise_scale=noise_scale,
     )

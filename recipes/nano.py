@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowact.core.clock import CHUNKS_IN_STREAM
+from flowact.core.clock import CHUNKS_IN_STREAM, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
-from flowact.diffusion.levels import draw_independent, draw_staircase, warp
+from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor, AnchorConfig
@@ -25,14 +25,17 @@ from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
 from flowact.rollout.window import Window, drop_conditions, roughen_memory
+from flowact.train.data.dreams import DreamBatches, dream
 from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.generated_memory import GeneratedMemory, GeneratedMemoryConfig
-from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig
+from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, DecoderObjective
 from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
+from flowact.train.objectives.hints import Hints
 from flowact.train.objectives.segment import SegmentDistillation
-from flowact.train.optim import LrSchedule, OptimSettings, warmup_cosine, warmup_hold_decay
+from flowact.train.optim import LrSchedule, OptimSettings, constant, warmup_cosine, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update
+from recipes.encode import run_model
 
 BANK = BankConfig(long=3, short=1)
 SHIFT = 2.0
@@ -41,8 +44,10 @@ STUDENT_PLAN = Staircase(micro_steps=1, shift=SHIFT)
 ROWS = 12
 DROP = 0.1
 ROUGHNESS = 0.3
-ROLLOUT_CHUNKS = 8
-CHAPTERS = {"pretrain": 0.15, "adapt": 0.5, "align": 0.35}
+HINT_WEIGHT = 0.2
+NOISE_SCALE = 0.7
+"""Deviation of the noise that the undistilled model is served with: calmer and cleaner than 1."""
+CHAPTERS = {"pretrain": 0.1, "adapt": 0.5, "align": 0.4}
 """Share of the training time of each chapter of the backbone."""
 
 DECODER_OUTER = ("codec.painter.*_flow.weight", "codec.painter.head.weight")
@@ -116,38 +121,45 @@ def codec(context: RunContext) -> list[Stage]:
 
 
 def decoder(context: RunContext) -> Stage:
-    """A sharper decoder for the codec in `<out>/../codec`, whose latents stay as they are, so no backbone is lost.
+    """A decoder that draws what the backbone leaves: its latents are frozen, so no backbone is lost.
 
-    The encoder is frozen, latents are rougher (a backbone's are), and mouths count more.
+    `--data` is a folder of recipes.encode; codec, backbone and the decoded frames are those of the runs beside `<out>`.
+    Three chunks in five are made by the serving loop; mouths count most. It may start from another decoder.
     """
-    net = load_model(VideoVAE, context.out.parent / "codec" / "mouths" / "model").to(context.device)
-    net.encoder.requires_grad_(False)
-    frames = context.out.parent / "frames"
-    objective = CodecObjective(
-        net.config.latent_channels, CodecObjectiveConfig(mouth_weight=10.0, label_weight=0.0, latent_noise=0.2)
-    ).to(context.device)
-    held_out = FrameBatches(FrameStore.open(frames / "val"), clips=8, crop_px=256, tint=0.0)
+    runs = context.out.parent
+    store = LatentStore.load(context.data / "train")
+    folder = run_model(runs, "backbone")
+    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
+    cutter = WindowCutter(store, load_model(Anchor, folder / "anchor"), BANK, CHUNKS_IN_STREAM)
+    begin = run_model(runs, "codec") if context.start_from is None else context.start_from / "codec"
+    net = load_model(VideoVAE, begin).to(context.device)
+    for frozen in (net.encoder, net.normaliser):
+        frozen.requires_grad_(False)
+    dreams = dream(teacher, STUDENT_PLAN, cutter, NOISE_SCALE)
+    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, latent_noise=0.05))
+    held_out = FrameBatches(FrameStore.open(runs / "frames" / "val"), clips=8, crop_px=256, tint=0.0)
     judged = held_out.draw(np.random.default_rng(0))
+    reader = CodecObjective(net.config.latent_channels).to(context.device)
 
     def learn(batch: Batch, step: int) -> Loss:
-        net.normaliser.eval()  # its statistics are part of the latents that must not change
         return objective(net, batch)
 
     def evaluate(step: int) -> dict[str, float]:
+        net.normaliser.eval()  # its statistics are part of the latents that must not change
         with torch.inference_mode():
-            _, found = objective(net, {k: v.to(context.device) for k, v in judged.items()})
+            _, found = reader(net, {k: v.to(context.device) for k, v in judged.items()})
         return {name: float(value) for name, value in found.items() if name.startswith("psnr")}
 
     return Stage(
         name="decoder",
         networks={"codec": net},
-        make_batches=FrameBatches(FrameStore.open(frames / "train"), clips=6, crop_px=160),
+        make_batches=DreamBatches(FrameStore.open(runs / "frames" / "train"), store.latents, dreams),
         updates=(
             Update(
                 ("codec",),
                 learn,
                 optim=OptimSettings(
-                    lr=1e-3, matrix_lr=0.01, lr_schedule=warmup_hold_decay(0.02, 0.6, 0.02), outer=DECODER_OUTER
+                    lr=1e-3, matrix_lr=0.01, lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02), outer=DECODER_OUTER
                 ),
                 ema_decay=0.99,
             ),
@@ -155,7 +167,7 @@ def decoder(context: RunContext) -> Stage:
         train_steps=10_000,
         minutes=context.minutes,
         evaluate=evaluate,
-        evaluate_every=100,
+        evaluate_every=200,
         checkpoint_every=200,
         export=lambda folder: save_model(net, net.config, folder, torch.bfloat16),
         entry_points=CODEC_DOORS,
@@ -165,15 +177,11 @@ def decoder(context: RunContext) -> Stage:
 def backbone(context: RunContext) -> list[Stage]:
     """The three chapters before distillation. `--data` is a folder of recipes.encode, with `train/` in it."""
     store = LatentStore.load(context.data / "train")
-    anchor = measured_anchor(store)
-    net = MMDiT(backbone_config(store)).to(context.device)
+    net, anchor = beginning(store, context)
+    hints = Hints(net).to(context.device)
     cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
     memory = GeneratedMemory(
-        GeneratedMemoryConfig(),
-        ("backbone", net),
-        TEACHER_PLAN,
-        cutter,
-        WindowCutter(store, anchor, BANK, ROLLOUT_CHUNKS),
+        GeneratedMemoryConfig(every=80), ("backbone", net), STUDENT_PLAN, cutter, whole_clips(store, anchor)
     )
 
     held_out = WindowCutter(LatentStore.load(context.data / "val"), anchor, BANK, CHUNKS_IN_STREAM)
@@ -184,24 +192,34 @@ def backbone(context: RunContext) -> list[Stage]:
         level = warp(torch.rand(len(window.clean), 1), SHIFT).to(window.clean)
         return full_visibility_loss(net, window, level, torch.randn_like(window.clean))
 
-    def adapt(batch: Batch, step: int) -> Loss:
-        window = prepared(batch, context.device)
-        window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
-        # A stream that is filling holds fewer chunks than a full one; serving meets that at every start.
-        chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
-        level = draw_levels(len(window.clean))[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
-        part = window.chunks(0, chunks)
-        return flow_loss(net, part, level, torch.randn_like(part.clean))
+    def stream(served: float) -> Callable[[Batch, int], Loss]:
+        """`served`: share of the windows that stand at the very levels of a one-pass staircase."""
 
-    def chapter(name: str, objective: Callable[[Batch, int], Loss], lr: float, **hooks: object) -> Stage:
-        minutes = None if context.minutes is None else context.minutes * CHAPTERS[name]
+        def learn(batch: Batch, step: int) -> Loss:
+            window = prepared(batch, context.device)
+            window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
+            # A stream that is filling holds fewer chunks than a full one; serving meets that at every start.
+            chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
+            level = draw_levels(len(window.clean), served)[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
+            part = window.chunks(0, chunks)
+            with hints.listening(net) as passed:
+                loss, values = flow_loss(net, part, level, torch.randn_like(part.clean))
+            hint = hints(passed[-1], part.labels)
+            return loss + HINT_WEIGHT * hint, {**values, "hint": hint.detach()}
+
+        return learn
+
+    def chapter(
+        name: str, objective: Callable[[Batch, int], Loss], lr: float, schedule: LrSchedule, **hooks: object
+    ) -> Stage:
+        networks = {"backbone": net} if name == "pretrain" else {"backbone": net, "hints": hints}
         return Stage(
             name=name,
-            networks={"backbone": net},
+            networks=networks,
             make_batches=lambda place: windows(cutter, ROWS, place),
-            updates=(Update(("backbone",), objective, optim=optim(lr), ema_decay=0.995),),
+            updates=(Update(tuple(networks), objective, optim=optim(lr, schedule, tuple(networks)), ema_decay=0.995),),
             train_steps=round(20_000 * CHAPTERS[name]),
-            minutes=minutes,
+            minutes=None if context.minutes is None else context.minutes * CHAPTERS[name],
             evaluate=lambda step: flow_report(net, judged),
             evaluate_every=200,
             export=lambda folder: export(net, anchor, folder),
@@ -209,10 +227,11 @@ def backbone(context: RunContext) -> list[Stage]:
             **hooks,  # type: ignore[arg-type]
         )
 
+    self_forcing = {"rollout": memory.rollout, "on_step": memory.on_step}
     return [
-        chapter("pretrain", pretrain, lr=1.0),
-        chapter("adapt", adapt, lr=0.8, rollout=memory.rollout, on_step=memory.on_step),
-        chapter("align", adapt, lr=0.4, rollout=memory.rollout, on_step=memory.on_step),
+        chapter("pretrain", pretrain, 1.0, constant),
+        chapter("adapt", stream(served=0.2), 1.0, constant, **self_forcing),
+        chapter("align", stream(served=0.6), 0.8, warmup_hold_decay(0.02, 0.98, 0.02), **self_forcing),
     ]
 
 
@@ -229,7 +248,7 @@ def student(context: RunContext) -> Stage:
         ("backbone", net),
         STUDENT_PLAN,
         cutter,
-        WindowCutter(store, anchor, BANK, ROLLOUT_CHUNKS),
+        whole_clips(store, anchor),
     )
     distillation = SegmentDistillation(teacher, TEACHER_PLAN)
 
@@ -243,7 +262,7 @@ def student(context: RunContext) -> Stage:
         name="student",
         networks={"backbone": net},
         make_batches=lambda place: windows(cutter, ROWS, place),
-        updates=(Update(("backbone",), regress, optim=optim(0.3), ema_decay=0.99),),
+        updates=(Update(("backbone",), regress, optim=optim(0.3, warmup_cosine(0.02, 0.05)), ema_decay=0.99),),
         train_steps=3000,
         minutes=context.minutes,
         rollout=memory.rollout,
@@ -261,11 +280,24 @@ def backbone_config(store: LatentStore) -> MMDiTConfig:
     )
 
 
+def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
+    """A new backbone and the anchor measured for it, or those of the model to start from."""
+    if context.start_from is None:
+        return MMDiT(backbone_config(store)).to(context.device), measured_anchor(store)
+    net = load_model(MMDiT, context.start_from / "backbone").to(context.device)
+    return net, load_model(Anchor, context.start_from / "anchor")
+
+
+def whole_clips(store: LatentStore, anchor: Anchor) -> WindowCutter:
+    """Windows as long as the clips: what generated memory streams through."""
+    return WindowCutter(store, anchor, BANK, store.length // LATENTS_PER_CHUNK)
+
+
 def measured_anchor(store: LatentStore) -> Anchor:
     """The map between codec latents and stream latents, measured on the training clips."""
     channels, grid = store.latents.shape[2:4]
     anchor = Anchor(AnchorConfig(channels, grid))
-    anchor.measure(store.latents.float(), store.stills[:, 0].float())
+    anchor.measure(store.latents.float(), store.stills[:, 0].float(), store.mouths())
     return anchor
 
 
@@ -281,13 +313,14 @@ def prepared(batch: Batch, device: torch.device) -> Window:
     return replace(window, conditions=drop_conditions(window.conditions, DROP))
 
 
-def optim(lr: float) -> OptimSettings:
+def optim(lr: float, schedule: LrSchedule, networks: tuple[str, ...] = ("backbone",)) -> OptimSettings:
     """Muon on the blocks' matrices, AdamW on what leads into and out of the network."""
+    heads = ("hints.*",) if "hints" in networks else ()
     return OptimSettings(
         lr=1e-3 * lr,
         matrix_lr=0.01 * lr,
-        lr_schedule=warmup_hold_decay(0.02, 0.4, 0.05) if lr == 1.0 else warmup_cosine(0.02, 0.05),
-        outer=("*_in.*", "*video_out*", "*modulation*"),
+        lr_schedule=schedule,
+        outer=("*_in.*", "*video_out*", "*modulation*", *heads),
     )
 
 
@@ -311,9 +344,13 @@ def teacher_folder(out: Path) -> Path:
     return folder
 
 
-def draw_levels(rows: int) -> Tensor:
-    """Noise levels of the three chunks: four in five as serving's staircase, the others each for itself."""
+def draw_levels(rows: int, served: float) -> Tensor:
+    """Noise levels of the three chunks: a share as a one-pass staircase is served, the others four in five on a
+    staircase of any offset, and each for itself.
+    """
     stairs = torch.rand(rows, 1) < 0.8
-    return torch.where(
+    drawn = torch.where(
         stairs, draw_staircase(rows, CHUNKS_IN_STREAM, SHIFT), draw_independent(rows, CHUNKS_IN_STREAM, SHIFT)
     )
+    exact = torch.tensor(staircase_levels(CHUNKS_IN_STREAM, SHIFT)).expand(rows, -1)
+    return torch.where(torch.rand(rows, 1) < served, exact, drawn)

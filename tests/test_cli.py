@@ -251,6 +251,29 @@ def test_info(avatar: FakeAvatar, capsys: pytest.CaptureFixture[str]) -> None:
         assert word in said
 
 
+def test_inspect(files: SimpleNamespace, avatar: FakeAvatar, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("generate", "--image", files.image, "--seconds", 1, "--out", files.out, "--seed", 5) == 0
+    capsys.readouterr()
+    assert run("inspect", files.out) == 0
+    said = capsys.readouterr().out
+    for word in ("valid", "the key of this installation", f"FlowAct {flowact.__version__}", "fake", "5"):
+        assert word in said
+    content = files.out.read_bytes()
+    files.out.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert run("inspect", files.out) == 1
+    assert "TAMPERED" in capsys.readouterr().out
+    with av.open(str(files.out)) as source, av.open(str(files.folder / "plain.mp4"), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+    assert run("inspect", files.folder / "plain.mp4") == 3
+    assert "no credentials" in capsys.readouterr().out
+    assert run("inspect", files.folder / "absent.mp4") == 2
+    assert "No such file" in capsys.readouterr().err
+
+
 def test_train_hands_its_words_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "--help") == 0
     assert "--resume" in capsys.readouterr().out

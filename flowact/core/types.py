@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import torch
@@ -116,6 +116,10 @@ class Chunk:
     level: float
     conditions: Conditions
 
+    def part(self, start: int, stop: int) -> Chunk:
+        """The same chunk with only its latent frames `start` to `stop`."""
+        return replace(self, latents=self.latents[:, start:stop], conditions=self.conditions.frames(start, stop))
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -132,3 +136,39 @@ class Clip:
     frames: NDArray[np.uint8]
     audio: NDArray[np.float32]
     seconds: float
+
+
+class State(StrEnum):
+    """What a living person does, in FlowAct-R1's words."""
+
+    IDLE = "idle"
+    LISTEN = "listen"
+    THINK = "think"
+    REACT = "react"
+    TALK = "talk"
+    GESTURE = "gesture"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """40 ms of a live session: one frame and its sound. Nothing downstream handles them apart.
+
+    Attributes:
+        index: number on the session's timeline, from 0, no gaps.
+        epoch: raised by every interruption and every urgent reaction.
+        frame: [H, W, 3] uint8 RGB; a repeated frame is the same object.
+        sound: [640] float32 at 16 kHz, the avatar's own voice, silence included.
+        state: what the person does.
+        segment: id of the speech that sounds in it.
+        ends_segment: whether it is the last tick of that speech.
+        is_held: whether it repeats the last frame because nothing was ready.
+    """
+
+    index: int
+    epoch: int
+    frame: NDArray[np.uint8]
+    sound: NDArray[np.float32]
+    state: State
+    segment: str | None
+    ends_segment: bool
+    is_held: bool

@@ -50,6 +50,27 @@ class ClassifierFree:
 
 
 @dataclass(frozen=True)
+class VoiceGuidance:
+    """v + (weight - 1) * region * (v - v_deaf): the voice counts more where it shows, at the mouth. Two evaluations.
+
+    Guiding the whole frame pushes the pose as well, which smears; the prompt is left as it is.
+
+    Attributes:
+        weight: 1 is plain.
+        region: [H, W] in 0..1, where in the frame the mouth is.
+    """
+
+    weight: float
+    region: Tensor
+
+    def __call__(self, predict: Predict, stream: Frames) -> Tensor:
+        """Velocity of the stream."""
+        heard = predict(stream, None)
+        deaf = predict(replace(stream, conditions=stream.conditions.without(audio=True)), None)
+        return heard + (self.weight - 1) * self.region * (heard - deaf)
+
+
+@dataclass(frozen=True)
 class EmbeddedGuidance:
     """For a distilled model that was told the weight and learnt the result: one evaluation."""
 

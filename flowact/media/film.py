@@ -39,17 +39,17 @@ def write_film(
         out: the mp4 to write.
         size: width and height of the frames in pixels.
         seconds: length of the film, rounded up to whole frames; clips that end earlier end the film.
-        provenance: what the metadata says.
+        provenance: what the metadata and the signed credentials say.
         mark: draw the visible mark.
         watch: receives the times and the number of frames, also when this is interrupted.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: the file cannot be written, or it is kept but could not be signed.
         KeyboardInterrupt: passed on after the film so far has been saved.
     """
     badge = VisibleMark(*size) if mark else None
     wanted = math.ceil(round(seconds * FPS, 6))
-    with VideoWriter(out, *size, provenance.tags()) as writer, _progress() as progress:
+    with VideoWriter(out, *size, provenance) as writer, _progress() as progress:
         task = progress.add_task(out.name, total=wanted)
         for frames, audio, made_s in _cut(clips, wanted):
             watch.add(len(frames), made_s)

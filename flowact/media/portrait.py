@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +58,12 @@ class _Square:
     side: float
 
 
-def load_portrait(path: Path | str, size: int = 256, crop: str = "auto") -> Portrait:
+def load_portrait(source: Path | str | bytes, size: int = 256, crop: str = "auto") -> Portrait:
     """Read a picture and frame it as the model knows people.
 
     Args:
-        path: PNG, JPEG, WebP, GIF, TIFF, BMP ...; any size, aspect, rotation, depth; transparency lies on grey.
+        source: a file or the bytes of one: PNG, JPEG, WebP, GIF, TIFF, BMP ...; any size, aspect, rotation, depth;
+            transparency lies on grey.
         size: side of the square portrait in pixels.
         crop: "auto" puts the face where the model expects it, "centre" takes the largest centred square,
             "none" expects a picture that is square already.
@@ -71,8 +73,8 @@ def load_portrait(path: Path | str, size: int = 256, crop: str = "auto") -> Port
     """
     if crop not in CROPS:
         raise ConfigError(f"crop is {crop!r}; expected one of {', '.join(CROPS)}")
-    path = Path(path)
-    image, notes = _read(path)
+    path = Path("upload") if isinstance(source, bytes) else Path(source)
+    image, notes = _decode(path, io.BytesIO(source)) if isinstance(source, bytes) else _read(path)
     width, height = image.size
     if crop == "none" and width != height:
         raise ConfigError(
@@ -98,11 +100,15 @@ def _read(path: Path) -> tuple[Image.Image, list[str]]:
         raise ConfigError(f"portrait {path} does not exist or is not a file; give the path of a picture")
     if path.stat().st_size == 0:
         raise ConfigError(f"portrait {path} is empty (0 bytes); give a picture")
+    return _decode(path, path)
+
+
+def _decode(path: Path, file: Path | io.BytesIO) -> tuple[Image.Image, list[str]]:
     notes: list[str] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path)
+            opened = Image.open(file)
         with opened as image:
             _check_size(path, *image.size)
             frames = getattr(image, "n_frames", 1)

@@ -1,4 +1,7 @@
-"""Honest films: a visible mark in the corner and a note in the file say that a machine made them."""
+"""Honest films: a visible mark in the corner and a note in the file say that a machine made them.
+
+The same note is signed in `credentials.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""Clips in, one mp4 out: H.264 and AAC on one clock, written beside its final name and renamed when it is whole."""
+"""Clips in, one signed mp4 out: H.264 and AAC on one clock, written beside its name and renamed when it is whole."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,19 +22,23 @@ from numpy.typing import NDArray
 
 from flowact.core.clock import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from flowact.core.errors import ConfigError, ShapeError
+from flowact.media.credentials import sign_film
+from flowact.media.provenance import Provenance
+from flowact.media.signing_key import load_signing_key
 
 AUDIO_RATE_HZ = 48_000
 """AAC at 48 kHz starts with 21 ms of padding (64 ms at 16 kHz) and every player and site takes it."""
 
 _FREE_BYTES = 16 << 20
 _BYTES_PER_SECOND = 100_000
+_COPIES = 2  # the film, and its signed copy until the first is deleted
 
 
 def check_output(path: Path | str, seconds: float = 0.0) -> Path:
-    """Find out before any work whether a film of `seconds` can be written to `path`.
+    """Find out before any work whether a film of `seconds` can be written to `path` and signed.
 
     Raises:
-        ConfigError: not an mp4 name, or the folder is missing, read-only or full.
+        ConfigError: not an mp4 name, the folder is missing, read-only or full, or the signing key cannot be used.
     """
     path = Path(path)
     folder = path.parent
@@ -47,33 +54,35 @@ def check_output(path: Path | str, seconds: float = 0.0) -> Path:
         probe.unlink()
     except OSError as error:
         raise _cannot_write(path, error) from error
-    free, needed = shutil.disk_usage(folder).free, _FREE_BYTES + round(seconds * _BYTES_PER_SECOND)
+    free, needed = shutil.disk_usage(folder).free, _FREE_BYTES + _COPIES * round(seconds * _BYTES_PER_SECOND)
     if free < needed:
         raise ConfigError(
             f"only {free >> 20} MB are free in {folder}; {needed >> 20} MB may be needed: free some or write elsewhere"
         )
+    load_signing_key()
     return path
 
 
 class VideoWriter:
     """Writes frames and their sound to an mp4. Use it in a `with` block.
 
-    Leaving the block normally, or by Ctrl-C after the first frame, gives a whole film under `path`; leaving it by
-    any other error leaves nothing there, and what was there before stays. A killed process leaves a fragmented,
-    playable `.NAME.PID.part` file.
+    Leaving the block normally, or by Ctrl-C after the first frame, gives a whole, signed film under `path`; leaving
+    it by any other error leaves nothing there, and what was there before stays. A film that cannot be signed is kept
+    as `NAME.unsigned.mp4`, with an error. A killed process leaves a fragmented, playable, unsigned `.NAME.PID.part`
+    file.
 
     Args:
         path: final name, ending in .mp4; replaced if it exists.
         width: in pixels, even.
         height: in pixels, even.
-        tags: mp4 metadata, such as title and comment.
+        provenance: what the metadata and the signed credentials say.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: the file cannot be written or not be signed.
         ShapeError: width or height is odd.
     """
 
-    def __init__(self, path: Path | str, width: int, height: int, tags: Mapping[str, str]) -> None:
+    def __init__(self, path: Path | str, width: int, height: int, provenance: Provenance) -> None:
         if width % 2 or height % 2 or min(width, height) < 2:
             raise ShapeError(f"a film of {width}x{height} cannot be encoded; width and height must be even")
         self.path = check_output(path)
@@ -82,7 +91,8 @@ class VideoWriter:
         self._part = _unfinished(self.path)
         self._samples = 0
         self._to_48k = soxr.ResampleStream(SAMPLE_RATE_HZ, AUDIO_RATE_HZ, 1, dtype="float32")
-        self._tags = dict(tags)
+        self._provenance = provenance
+        self._key = load_signing_key()
 
     def __enter__(self) -> Self:
         # Safe against a crash while it grows, an ordinary mp4 once closed; only a delayed moov carries the edit lists
@@ -92,7 +102,7 @@ class VideoWriter:
             self._file = av.open(str(self._part), "w", format="mp4", container_options=options)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
-        self._file.metadata.update(self._tags)
+        self._file.metadata.update(self._provenance.tags())
         self._video = self._file.add_stream("libx264", rate=FPS, options={"crf": "18", "preset": "veryfast"})
         self._video.width, self._video.height = self._size
         self._video.pix_fmt = "yuv420p"
@@ -132,20 +142,31 @@ class VideoWriter:
         keep = self.frames > 0 and (kind is None or issubclass(kind, KeyboardInterrupt))
         try:
             if keep:
-                self._finish()
+                with _interrupts_wait():
+                    self._close()
+                    self._publish()
             else:
                 self._file.close()
         except (OSError, av.error.FFmpegError) as failure:
-            keep = False
             if kind is None:
                 raise _cannot_write(self.path, failure) from failure
         finally:
-            if keep and self._part.exists():
-                os.replace(self._part, self.path)
-            else:
-                self._part.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
 
-    def _finish(self) -> None:
+    def _publish(self) -> None:
+        """Sign the film and give it its name."""
+        signed = self._part.with_suffix(".signed")
+        try:
+            sign_film(self._part, signed, self._provenance, self._key)
+            os.replace(signed, self.path)
+        except ConfigError as error:
+            kept = self.path.with_name(f"{self.path.stem}.unsigned.mp4")
+            os.replace(self._part, kept)
+            raise ConfigError(f"{error} The film itself is whole and kept without credentials as {kept}") from error
+        finally:
+            signed.unlink(missing_ok=True)
+
+    def _close(self) -> None:
         self._write_sound(self._to_48k.resample_chunk(np.zeros(0, np.float32), last=True))
         self._file.mux(self._video.encode(None))
         self._file.mux(self._sound.encode(None))
@@ -172,6 +193,26 @@ class VideoWriter:
         block.pts, block.time_base = self._samples, Fraction(1, AUDIO_RATE_HZ)
         self._samples += len(samples)
         self._file.mux(self._sound.encode(block))
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block is done.
+
+    The signing library reads and writes through callbacks; an interrupt in one of them would be lost and would look to
+    the library like the end of the file. Only the main thread meets interrupts.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+    if came and callable(before):
+        before(came[0], None)
 
 
 def _unfinished(path: Path) -> Path:

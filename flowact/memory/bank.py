@@ -81,15 +81,22 @@ class MemoryBank:
         )
 
     def commit(self, chunk: Chunk) -> MemoryBank:
-        """Remember a finished chunk: the newest short latent moves to the long queue, the oldest long one falls out."""
-        long, short = self.config.long, self.config.short
-        start = chunk.latents.shape[1] - short
+        """Remember a finished chunk: the newest short latent moves to the long queue, the oldest long one falls out.
+
+        A chunk that was cut to fewer latents than the short memory holds only fills up the short memory: what it
+        pushes out is still the past of the same chunk, so the long queue stays.
+        """
+        long, count = self.config.long, chunk.latents.shape[1]
+        moves = count >= self.config.short
 
         def shifted(slots: Tensor, fresh: Tensor) -> Tensor:
-            return torch.cat((torch.cat((slots[:, :long], slots[:, -1:]), 1)[:, 1:], fresh), 1)
+            queue, short = slots[:, :long], slots[:, long:]
+            if moves:
+                queue = torch.cat((queue, short[:, -1:]), 1)[:, 1:]
+            return torch.cat((queue, torch.cat((short, fresh), 1)[:, -self.config.short :]), 1)
 
-        ref, rest = self.conditions.frames(0, 1), self.conditions.frames(1, 1 + long + short)
-        fresh = chunk.conditions.frames(start, start + short)
+        ref, rest = self.conditions.frames(0, 1), self.conditions.frames(1, self.config.size)
+        fresh = chunk.conditions
         moved = Conditions(
             shifted(rest.audio, fresh.audio),
             shifted(rest.text, fresh.text),
@@ -98,8 +105,8 @@ class MemoryBank:
         )
         return replace(
             self,
-            recent=shifted(self.recent, chunk.latents[:, start:]),
-            filled=shifted(self.filled, torch.ones_like(self.filled[:, long:])),
+            recent=shifted(self.recent, chunk.latents),
+            filled=shifted(self.filled, torch.ones_like(self.filled[:, :1]).expand(-1, count)),
             conditions=Conditions.cat([ref, moved]),
         )
 

@@ -30,9 +30,8 @@ class QKV(nn.Module):
         self.scale_k = nn.Parameter(torch.ones(width // heads))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, N, D] -> three of [B, A, N, head_dim]."""
-        b, n, d = x.shape
-        q, k, v = self.proj(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        """[B, T, N, D] -> three of [B, A, T, N, head_dim]."""
+        q, k, v = self.proj(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 4, 1, 2, 5)
         return rms(q) * self.scale_q.to(v.dtype), rms(k) * self.scale_k.to(v.dtype), v
 
 
@@ -41,9 +40,9 @@ def rms(x: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[-1:], eps=1e-6)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, angles_q: Tensor, angles_k: Tensor, mask: Tensor | None) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, angles_q: Tensor, angles_k: Tensor, mask: Tensor) -> Tensor:
     """Rotate, attend, and merge heads: [B, A, N, head_dim] -> [B, N, D]. `mask` [B, M] is True where a key is seen."""
-    bias = None if mask is None else mask[:, None, None, :]
+    bias = mask[:, None, None, :]
     out = F.scaled_dot_product_attention(rotate(q, angles_q), rotate(k, angles_k), v, attn_mask=bias)
     return out.transpose(1, 2).flatten(2)
 

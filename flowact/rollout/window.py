@@ -22,6 +22,7 @@ class Window:
         clean: [B, T, C, H, W] real stream latents, relative to the portrait; T is a whole number of chunks.
         conditions: what steers them.
         weight: [B, T, 1, H, W] importance of each latent cell in the loss.
+        labels: [B, T, 4, L] what the frames show, as numbers; NaN where unknown.
         sequence, start: [B] where the window was cut, so that generated memory can be matched to it.
     """
 
@@ -29,6 +30,7 @@ class Window:
     clean: Tensor
     conditions: Conditions
     weight: Tensor
+    labels: Tensor
     sequence: Tensor
     start: Tensor
 
@@ -46,14 +48,23 @@ class Window:
             conditions=self.bank.conditions.map(move),
         )
         return replace(
-            self, bank=bank, clean=move(self.clean), conditions=self.conditions.map(move), weight=move(self.weight)
+            self,
+            bank=bank,
+            clean=move(self.clean),
+            conditions=self.conditions.map(move),
+            weight=move(self.weight),
+            labels=move(self.labels),
         )
 
     def chunks(self, first: int, last: int) -> Window:
         """The same window with only its chunks `first` to `last`."""
         a, b = first * LATENTS_PER_CHUNK, last * LATENTS_PER_CHUNK
         return replace(
-            self, clean=self.clean[:, a:b], conditions=self.conditions.frames(a, b), weight=self.weight[:, a:b]
+            self,
+            clean=self.clean[:, a:b],
+            conditions=self.conditions.frames(a, b),
+            weight=self.weight[:, a:b],
+            labels=self.labels[:, a:b],
         )
 
 

@@ -21,7 +21,7 @@ from flowact.core.clock import SAMPLES_PER_CHUNK, SHIFT_S, chunks_for_seconds
 from flowact.core.device import choose_device, choose_precision
 from flowact.core.errors import CheckpointError, ConfigError
 from flowact.core.types import Clip
-from flowact.diffusion.guidance import ClassifierFree, EmbeddedGuidance, Guidance, NoGuidance
+from flowact.diffusion.guidance import ClassifierFree, EmbeddedGuidance, Guidance, NoGuidance, VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor
@@ -57,7 +57,8 @@ class AvatarConfig:
         size: side of the square picture, in pixels.
         plan: the denoising staircase.
         bank: sizes of the memory.
-        guidance: "none", "classifier_free" (two evaluations a pass) or "embedded" (a distilled model; one).
+        guidance: "none", "voice" (at the mouth only; two evaluations a pass), "classifier_free" (everywhere; two) or
+            "embedded" (a distilled model; one).
         guidance_weight: how strongly voice and prompt are followed; 1 is plain.
         noise_scale: deviation of the noise a chunk starts from; below 1 gives calmer, cleaner pictures.
     """
@@ -70,24 +71,26 @@ class AvatarConfig:
     guidance_weight: float = 1.0
     noise_scale: float = 1.0
 
-    def make_guidance(self) -> Guidance:
-        """The guidance that was asked for.
+    def make_guidance(self, mouth: Tensor) -> Guidance:
+        """The guidance that was asked for; `mouth` [H, W] is where mouths are, of the anchor.
 
         Raises:
             ConfigError: its name is not known.
         """
         if self.guidance == "none":
             return NoGuidance()
+        if self.guidance == "voice":
+            return VoiceGuidance(self.guidance_weight, mouth)
         if self.guidance == "classifier_free":
             return ClassifierFree(self.guidance_weight)
         if self.guidance == "embedded":
             return EmbeddedGuidance(self.guidance_weight)
-        raise ConfigError(f'Guidance is "{self.guidance}"; expected "none", "classifier_free" or "embedded".')
+        raise ConfigError(f'Guidance is "{self.guidance}"; expected "none", "voice", "classifier_free" or "embedded".')
 
     @property
     def passes_per_chunk(self) -> int:
         """Evaluations of the backbone for each chunk that is shown."""
-        return self.plan.micro_steps * (2 if self.guidance == "classifier_free" else 1)
+        return self.plan.micro_steps * (2 if self.guidance in ("voice", "classifier_free") else 1)
 
 
 class Avatar:
@@ -109,7 +112,7 @@ class Avatar:
         self.text = text.to(device).eval()
         self.backbone = backbone.to(device).eval()
         self.anchor = anchor.to(device).eval()
-        self.plan, self.guidance = config.plan, config.make_guidance()
+        self.plan, self.guidance = config.plan, config.make_guidance(self.anchor.mouth)
         self.precision = choose_precision(device)
         self._read: dict[str, Tensor] = {}
 
@@ -180,13 +183,17 @@ class Avatar:
 
     def open(self, portrait: NDArray[np.uint8], seed: int = 0) -> Session:
         """Begin a stream of the person in a portrait, uint8 RGB [size, size, 3]."""
+        self.check_portrait(portrait)
+        return Session(self, portrait, seed)
+
+    def check_portrait(self, portrait: NDArray[np.uint8]) -> None:
+        """Refuse a portrait that is not uint8 RGB [size, size, 3] with a ConfigError."""
         size = self.config.size
         if portrait.shape != (size, size, 3) or portrait.dtype != np.uint8:
             raise ConfigError(
                 f"The portrait is {portrait.dtype} {portrait.shape}; this model takes uint8 ({size}, {size}, 3). "
                 f"Use flowact.media.portrait.load_portrait(path, size={size})."
             )
-        return Session(self, portrait, seed)
 
     def stream(
         self,

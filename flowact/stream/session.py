@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK
+from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK, SAMPLES_PER_FRAME
 from flowact.core.errors import SessionError
 from flowact.core.types import Chunk, Conditions
 from flowact.memory.bank import MemoryBank
+from flowact.models.video_vae.model import DecodeState
 from flowact.rollout.generate import StreamState, shift
 
 if TYPE_CHECKING:
     from flowact.stream.avatar import Avatar
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """What a stream needs to go on after one of its latent frames as if nothing had come after it.
+
+    Attributes:
+        bank: memory with the latents up to this one.
+        decoding: state of the codec after this one.
+    """
+
+    bank: MemoryBank
+    decoding: DecodeState
 
 
 class Session:
@@ -25,32 +41,57 @@ class Session:
     `hear` sound until `ready`, then `condition` -> `generate` -> `decode`.
     """
 
+    _hearing: Any
+    _features: Tensor
+    _past_frames: int
+    _used_frames: int
+    _heard_samples: int
+
     def __init__(self, avatar: Avatar, portrait: NDArray[np.uint8], seed: int = 0) -> None:
         """Look at the portrait, uint8 RGB [H, W, 3] of the model's size, once."""
         self.avatar = avatar
-        self._noise = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator().manual_seed(seed)
         pixels = to_pixels(portrait[None, None], avatar.device)
         with avatar.computing():
             still = pixels.expand(-1, FRAMES_PER_LATENT, -1, -1, -1)
             latents, _ = avatar.codec.encode(still, avatar.codec.initial_encode_state(1, *pixels.shape[-2:]))
             self._reference = latents[:, 0].float()
             self._decoding = avatar.codec.initial_decode_state(pixels[:, 0])
-        self._hearing = avatar.hearing.initial_state(1)
-        self._features = torch.zeros(1, 0, avatar.hearing.width, device=avatar.device)
         standard = avatar.anchor.standardise(self._reference)[:, None]
         self._state = StreamState.start(MemoryBank.start(avatar.config.bank, standard, self._nothing()))
+        self._before = self._state.bank
+        self._listen_afresh()
+
+    @property
+    def point(self) -> ResumePoint:
+        """Where the stream stands: what was decoded and remembered up to now."""
+        return ResumePoint(self._state.bank, self._decoding)
 
     @property
     def ready(self) -> bool:
         """Whether enough sound was heard for the next chunk."""
         return self._features.shape[1] >= FRAMES_PER_CHUNK
 
+    @property
+    def frames_wanted(self) -> int:
+        """Video frames of sound to hear until `ready`, rounded up; 0 when it is."""
+        if self.ready:
+            return 0
+        hearing = self.avatar.hearing
+        last = self._used_frames + FRAMES_PER_CHUNK
+        blocks = -(-last // hearing.block_frames)
+        samples = (blocks * hearing.block_frames + hearing.lookahead_frames) * SAMPLES_PER_FRAME
+        return -(-(samples - self._heard_samples) // SAMPLES_PER_FRAME)
+
     def hear(self, samples: NDArray[np.float32]) -> None:
         """Take in 16 kHz mono samples in -1..1, in pieces of any length."""
         heard, self._hearing = self.avatar.hearing.encode(
             torch.from_numpy(np.ascontiguousarray(samples))[None].to(self.avatar.device), self._hearing
         )
-        self._features = torch.cat((self._features, heard.float()), 1)
+        self._heard_samples += len(samples)
+        past = min(self._past_frames, heard.shape[1])
+        self._past_frames -= past
+        self._features = torch.cat((self._features, heard[:, past:].float()), 1)
 
     def condition(self, prompt: str) -> Conditions:
         """What steers the next chunk: the oldest 12 voice features that were heard, and a behaviour prompt.
@@ -64,6 +105,7 @@ class Session:
                 "Call hear() with more sound (silence counts) before condition()."
             )
         voice, self._features = self._features.split([FRAMES_PER_CHUNK, self._features.shape[1] - FRAMES_PER_CHUNK], 1)
+        self._used_frames += FRAMES_PER_CHUNK
         text = self.avatar.read(prompt)[:, None].expand(-1, LATENTS_PER_CHUNK, -1, -1)
         present = torch.ones(1, LATENTS_PER_CHUNK, device=self.avatar.device)
         return Conditions(voice.unflatten(1, (LATENTS_PER_CHUNK, FRAMES_PER_LATENT)), text, present, present)
@@ -72,17 +114,47 @@ class Session:
         """Let a chunk enter and move the stream by one; the finished chunk, or None while the stream fills."""
         avatar = self.avatar
         shape = (1, LATENTS_PER_CHUNK, *self._reference.shape[1:])
-        noise = avatar.config.noise_scale * torch.randn(shape, generator=self._noise).to(avatar.device)
+        noise = avatar.config.noise_scale * torch.randn(shape, generator=self.noise).to(avatar.device)
+        self._before = self._state.bank
         with avatar.computing():
             done, self._state = shift(avatar.backbone, avatar.plan, avatar.guidance, self._state, conditions, noise)
         return done
 
     def decode(self, chunk: Chunk) -> NDArray[np.uint8]:
-        """The pictures of a finished chunk: uint8 RGB [12, H, W, 3]."""
+        """The pictures of a finished chunk of T latent frames: uint8 RGB [4T, H, W, 3]."""
         with self.avatar.computing():
             latents = self.avatar.anchor.absolute(chunk.latents.float(), self._reference)
             clip, self._decoding = self.avatar.codec.decode(latents, self._decoding)
         return to_frames(clip[0])
+
+    def decode_stepwise(self, chunk: Chunk) -> Iterator[tuple[NDArray[np.uint8], ResumePoint]]:
+        """The pictures [4, H, W, 3] of each latent frame of the chunk that `generate` just returned, and the point
+        from which the stream can be resumed after them.
+        """
+        before = self._before
+        for i in range(chunk.latents.shape[1]):
+            frames = self.decode(chunk.part(i, i + 1))
+            yield frames, ResumePoint(before.commit(chunk.part(0, i + 1)), self._decoding)
+
+    def resume(self, point: ResumePoint, voice: NDArray[np.float32]) -> None:
+        """Forget all that came after `point`, also the chunks in flight, and go on from there.
+
+        Args:
+            point: where to go on.
+            voice: the last sound before it, 16 kHz, whole video frames; it tells the hearing how loud the voice is.
+        """
+        self._state = StreamState((), point.bank, self._state.next_index)
+        self._before, self._decoding = point.bank, point.decoding
+        self._listen_afresh(len(voice) // SAMPLES_PER_FRAME)
+        self.hear(voice)
+
+    def _listen_afresh(self, past_frames: int = 0) -> None:
+        """Begin to hear; the features of the first `past_frames` video frames belong to the past and are dropped."""
+        hearing = self.avatar.hearing
+        self._hearing = hearing.initial_state(1)
+        self._features = torch.zeros(1, 0, hearing.width, device=self.avatar.device)
+        self._past_frames = self._used_frames = past_frames
+        self._heard_samples = 0
 
     def _nothing(self) -> Conditions:
         """Conditions of one latent frame that nobody steered."""

@@ -36,7 +36,7 @@ _ORDERS: tuple[tuple[tuple[State, ...], float], ...] = (
 )
 _GESTURE_ODDS: dict[State, dict[str, float]] = {
     "talk": {
-        "none": 9,
+        "none": 18,
         "beat": 4.5,
         "open_palms": 2,
         "nod": 1.2,

@@ -24,7 +24,7 @@ from flowact.studio.roster import SPLITS, ClipPlan, DatasetSettings, ShardPlan, 
 if TYPE_CHECKING:
     from flowact.studio.cast import Cast
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever the same settings would give other files."""
 
 _MANIFEST = "manifest.json"

@@ -29,7 +29,8 @@ def talk(
         beats: (time, strength) of the stressed vowels.
         question_end_s: when a question ends, or None.
     """
-    lively = rng.uniform(0.6, 1.5)
+    # Most people hold their head fairly still when they talk to a camera; a few are lively.
+    lively = 0.3 + 1.1 * rng.random() ** 2
     for axis, degrees in enumerate((5.5, 2.5, 3.0)):
         times, values = _poses(rng, tracks.length_s, degrees * lively, every_s=1.2)
         curve = weight * keyed(tracks.time, times, values, float(rng.uniform(0.45, 0.8)))

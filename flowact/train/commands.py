@@ -24,6 +24,9 @@ def train(
     data: Annotated[Path, typer.Option(help="folder with the training data")],
     out: Annotated[Path, typer.Option(help="folder of the run: checkpoints, metrics and the model")],
     minutes: Annotated[float | None, typer.Option(help="training time for the whole recipe")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="a saved model to begin with, such as weights/nano, in recipes that take one")
+    ] = None,
     max_minutes: Annotated[float | None, typer.Option(help="stop with a checkpoint after this wall time")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in --out")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
@@ -36,7 +39,7 @@ def train(
         if not resume and any(list_checkpoints(folder / "checkpoints") for folder in out.glob("*")):
             raise ConfigError(f"{out} already holds a run: pass --resume to go on with it, or another --out")
         seed_everything(seed, 0, 0)
-        made = make_stages(RunContext(data, out, ranks.device, seed, minutes))
+        made = make_stages(RunContext(data, out, ranks.device, seed, minutes, start_from))
         stages = made if isinstance(made, list) else [made]
         if ranks.is_first:
             console.print(describe(recipe, stages, ranks))

@@ -154,6 +154,7 @@ class RunContext:
         device: where to put the networks.
         seed: of everything random.
         minutes: training time wanted for the whole recipe; None leaves it to the recipe.
+        start_from: a saved model whose weights the networks begin with; None begins from nothing.
     """
 
     data: Path
@@ -161,6 +162,7 @@ class RunContext:
     device: torch.device
     seed: int = 0
     minutes: float | None = None
+    start_from: Path | None = None
 
 
 Recipe = Callable[[RunContext], Stage | list[Stage]]

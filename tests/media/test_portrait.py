@@ -169,3 +169,15 @@ def test_unknown_crop_and_oblong_without_crop(tmp_path: Path) -> None:
 def test_size_limit_is_below_pillows_own() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
     assert door.LARGEST_PIXELS < Image.MAX_IMAGE_PIXELS
+
+
+def test_bytes_are_read_like_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "face.png"
+    Image.fromarray(draw_face(300, 300, 150, 120, 110)).save(path)
+    assert np.array_equal(load_portrait(path.read_bytes(), 64).pixels, load_portrait(path, 64).pixels)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_bad_bytes(data: bytes) -> None:
+    with pytest.raises(ConfigError, match="portrait upload"):
+        load_portrait(data)

@@ -19,6 +19,7 @@ from flowact.media.video import VideoWriter, check_output
 from tests.media.samples import tone
 
 SIDE = 64
+MADE = Provenance("nano", 7, "1.2", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
 
 def clip(frames: int = 12, colour: tuple[int, int, int] = (90, 120, 150)) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +29,7 @@ def clip(frames: int = 12, colour: tuple[int, int, int] = (90, 120, 150)) -> tup
 
 
 def write(path: Path, chunks: int = 2) -> Path:
-    with VideoWriter(path, SIDE, SIDE, {}) as writer:
+    with VideoWriter(path, SIDE, SIDE, MADE) as writer:
         for _ in range(chunks):
             writer.write(*clip())
     return path
@@ -44,7 +45,7 @@ def read(path: Path) -> tuple[list[tuple[float, np.ndarray]], np.ndarray, float]
 
 
 def test_flash_and_click_stay_together(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, {}) as writer:
+    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, MADE) as writer:
         for chunk in range(10):
             frames, _ = clip()
             audio = np.zeros(12 * 640, np.float32)
@@ -63,7 +64,7 @@ def test_flash_and_click_stay_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("colour", [(200, 30, 40), (30, 160, 60), (235, 235, 235), (12, 12, 12), (224, 172, 150)])
 def test_colours_survive(tmp_path: Path, colour: tuple[int, int, int]) -> None:
-    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, {}) as writer:
+    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, MADE) as writer:
         writer.write(*clip(12, colour))
     with av.open(str(tmp_path / "a.mp4")) as file:
         context = file.streams.video[0].codec_context
@@ -78,7 +79,7 @@ def test_replaces_only_when_whole(tmp_path: Path) -> None:
     path.write_bytes(b"before")
 
     def fail() -> None:
-        with VideoWriter(path, SIDE, SIDE, {}) as writer:
+        with VideoWriter(path, SIDE, SIDE, MADE) as writer:
             writer.write(*clip())
             assert path.read_bytes() == b"before"
             raise RuntimeError("engine")
@@ -92,7 +93,7 @@ def test_replaces_only_when_whole(tmp_path: Path) -> None:
 
 def test_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
     def interrupt(chunks: int, path: Path) -> None:
-        with VideoWriter(path, SIDE, SIDE, {}) as writer:
+        with VideoWriter(path, SIDE, SIDE, MADE) as writer:
             for _ in range(chunks):
                 writer.write(*clip())
             raise KeyboardInterrupt
@@ -108,18 +109,18 @@ def test_interrupt_keeps_what_there_is(tmp_path: Path) -> None:
 
 
 def test_film_without_frames_leaves_nothing(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, {}):
+    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, MADE):
         pass
     assert os.listdir(tmp_path) == []
 
 
 def test_shapes_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match="must be even"):
-        VideoWriter(tmp_path / "a.mp4", 63, 64, {})
+        VideoWriter(tmp_path / "a.mp4", 63, 64, MADE)
     frames, audio = clip()
 
     def put(frames: np.ndarray, audio: np.ndarray) -> None:
-        with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, {}) as writer:
+        with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, MADE) as writer:
             writer.write(frames, audio)
 
     with pytest.raises(ShapeError, match="frames are"):
@@ -170,7 +171,7 @@ def test_disk_that_fills_up(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -
     rng = np.random.default_rng(0)
 
     def fill() -> None:
-        with VideoWriter(small_disk / "a.mp4", SIDE, SIDE, {}) as writer:
+        with VideoWriter(small_disk / "a.mp4", SIDE, SIDE, MADE) as writer:
             for _ in range(40):
                 writer.write(rng.integers(0, 255, (12, SIDE, SIDE, 3), dtype=np.uint8), clip()[1])
 
@@ -190,8 +191,7 @@ def test_disk_error_anywhere_is_one_message(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_file_says_that_a_machine_made_it(tmp_path: Path) -> None:
-    made = Provenance("nano", 7, "1.2", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, made.tags()) as writer:
+    with VideoWriter(tmp_path / "a.mp4", SIDE, SIDE, MADE) as writer:
         writer.write(*clip())
     with av.open(str(tmp_path / "a.mp4")) as file:
         tags = file.metadata

@@ -72,3 +72,15 @@ def test_a_bank_is_a_value_so_keeping_it_is_a_snapshot() -> None:
 def test_bad_sizes_are_refused() -> None:
     with pytest.raises(ConfigError, match="short"):
         BankConfig(short=2)
+
+
+def test_a_chunk_may_be_committed_up_to_each_of_its_latents() -> None:
+    bank = start(BankConfig(long=3, short=1)).commit(chunk(0))
+    assert [seen(bank.commit(chunk(1).part(0, n))) for n in (1, 2, 3)] == [[99, 3, 4], [99, 3, 5], [99, 3, 6]]
+    assert bank.commit(chunk(1).part(0, 2)).view().conditions.audio[0, -2:, 0, 0].tolist() == [0, 1]
+
+
+def test_a_part_of_a_chunk_fills_up_a_short_memory_of_three() -> None:
+    bank = start(BankConfig(long=2, short=3)).commit(chunk(0))
+    assert seen(bank.commit(chunk(1).part(0, 2))) == [99, 3, 4, 5]
+    assert seen(bank.commit(chunk(1))) == [99, 3, 4, 5, 6]

@@ -56,6 +56,26 @@ def test_memory_never_sees_the_stream_but_the_stream_sees_memory(net: MMDiT) -> 
         torch.testing.assert_close(a.k, b.k, rtol=0, atol=0)
 
 
+def test_the_portrait_and_the_newest_latent_lie_under_every_video_token(net: MMDiT) -> None:
+    memory = bank().view()
+    remembered = net.remember(memory)
+    assert remembered.backdrop.shape == (2, 1, SMALL.video_tokens, SMALL.width)
+    middle = memory.latents.clone()
+    middle[:, 1:-1] += 1
+    assert torch.equal(remembered.backdrop, net.remember(replace(memory, latents=middle)).backdrop)
+    for end in (0, -1):
+        changed = memory.latents.clone()
+        changed[:, end] += 1
+        assert not torch.allclose(remembered.backdrop, net.remember(replace(memory, latents=changed)).backdrop)
+
+
+def test_with_memory_in_the_sequence_the_same_backdrop_is_found(net: MMDiT) -> None:
+    memory = bank().view()
+    both = net._backdrop(Frames.cat([memory, stream()]))
+    torch.testing.assert_close(both, net.remember(memory).backdrop)
+    assert not net._backdrop(stream()).any()
+
+
 def test_empty_slots_are_seen_by_nobody(net: MMDiT) -> None:
     frames, memory = stream(), bank().view()
     filled = memory.latents.clone()

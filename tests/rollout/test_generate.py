@@ -1,6 +1,6 @@
 import torch
 
-from flowact.diffusion.guidance import ClassifierFree, NoGuidance
+from flowact.diffusion.guidance import ClassifierFree, NoGuidance, VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.rollout.generate import StreamState, shift
@@ -57,3 +57,19 @@ def test_a_shift_changes_nothing_in_the_state_it_was_given() -> None:
     _, later = shift(FakeBackbone(), Staircase(), NoGuidance(), now, conditions(2, 3), noise())
     assert now.chunks == ()
     assert later.next_index == 1
+
+
+def test_the_voice_is_guided_where_the_mouth_is_and_the_prompt_is_left_alone() -> None:
+    class Deaf(FakeBackbone):
+        def __call__(self, frames, remembered, guidance):  # type: ignore[no-untyped-def]
+            assert bool(frames.conditions.text_present.all())
+            heard = frames.conditions.audio_present[:, :, None, None, None]
+            return super().__call__(frames, remembered, guidance) * heard
+
+    region = torch.zeros(GRID, GRID)
+    region[0, 0], region[0, 1] = 1.0, 0.5
+    now, given, eps = state(), conditions(2, 3, 1.0), noise()
+    _, plain = shift(Deaf(), Staircase(micro_steps=1), NoGuidance(), now, given, eps)
+    _, pushed = shift(Deaf(), Staircase(micro_steps=1), VoiceGuidance(3.0, region), now, given, eps)
+    moved, further = plain.chunks[0].latents - eps, pushed.chunks[0].latents - eps
+    torch.testing.assert_close(further, moved * (1 + 2 * region))

@@ -17,20 +17,18 @@ class Scene:
     """What a block needs to know about its tokens, equal for all blocks.
 
     Attributes:
-        conditions: number of condition tokens; they come first.
+        conditions: number of condition tokens in each latent frame; they come first.
         modulation: [B, T, 6, D] shared part of adaLN, per latent frame.
-        frame: [N] latent frame of each token.
-        angles: [N, head_dim / 2] RoPE angles of the tokens.
+        angles: [T * N, head_dim / 2] RoPE angles of the tokens.
         memory_angles: [M, head_dim / 2] of the remembered tokens.
-        mask: [B, M + N] True where a key may be seen, or None when all may.
+        mask: [B, M + T * N] True where a key may be seen.
     """
 
     conditions: int
     modulation: Tensor
-    frame: Tensor
     angles: Tensor
     memory_angles: Tensor | None
-    mask: Tensor | None
+    mask: Tensor
 
 
 class Stream(nn.Module):
@@ -45,9 +43,9 @@ class Stream(nn.Module):
         self.norm2 = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.mlp = MLP(width, mlp_ratio * width)
 
-    def shifts(self, modulation: Tensor, frame: Tensor) -> tuple[Tensor, ...]:
-        """The six adaLN vectors of each token: each [B, N, D]."""
-        return tuple((modulation + self.table)[:, frame].unbind(2))
+    def shifts(self, modulation: Tensor) -> tuple[Tensor, ...]:
+        """The six adaLN vectors of each latent frame: each [B, T, 1, D]."""
+        return tuple((modulation + self.table)[:, :, :, None].unbind(2))
 
 
 class Block(nn.Module):
@@ -58,18 +56,18 @@ class Block(nn.Module):
         self.streams = nn.ModuleList(Stream(width, heads, mlp_ratio) for _ in range(2 if dual else 1))
 
     def forward(self, x: Tensor, scene: Scene, memory: KV | None) -> tuple[Tensor, KV]:
-        """Tokens [B, N, D], conditions first -> the same, and their fresh keys and values."""
+        """Tokens [B, T, N, D], conditions first in each frame -> the same, and their fresh keys and values."""
         streams: list[Stream] = list(self.streams)  # type: ignore[arg-type]
-        sizes = [x.shape[1]] if len(streams) == 1 else [scene.conditions, x.shape[1] - scene.conditions]
-        parts, frames = x.split(sizes, 1), scene.frame.split(sizes)
-        mods = [s.shifts(scene.modulation, f) for s, f in zip(streams, frames)]
+        sizes = [x.shape[2]] if len(streams) == 1 else [scene.conditions, x.shape[2] - scene.conditions]
+        parts = x.split(sizes, 2)
+        mods = [s.shifts(scene.modulation) for s in streams]
         qkv = [s.qkv(modulate(s.norm1(p), m[0], m[1])) for s, p, m in zip(streams, parts, mods)]
-        q, k, v = (torch.cat([t[i] for t in qkv], 2) for i in range(3))
+        q, k, v = (torch.cat([t[i] for t in qkv], 3).flatten(2, 3) for i in range(3))
         keys, values = join(memory, k, v)
         angles_k = scene.angles if scene.memory_angles is None else torch.cat((scene.memory_angles, scene.angles))
-        mixed = attend(q, keys, values, scene.angles, angles_k, scene.mask).split(sizes, 1)
+        mixed = attend(q, keys, values, scene.angles, angles_k, scene.mask).unflatten(1, x.shape[1:3]).split(sizes, 2)
         done = []
         for s, p, m, a in zip(streams, parts, mods, mixed):
             y = p + m[2] * s.out(a)
             done.append(y + m[5] * s.mlp(modulate(s.norm2(y), m[3], m[4])))
-        return torch.cat(done, 1), KV(k, v)
+        return torch.cat(done, 2), KV(k, v)

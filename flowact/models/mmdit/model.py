@@ -3,7 +3,8 @@
     text + audio tokens ─┐
                          ├─ MM-attention blocks ── velocity of every latent frame
     video tokens ────────┘        ▲
-                       keys and values of the memory bank (reference, long, short)
+          ▲            keys and values of the memory bank (reference, long, short)
+    portrait and newest latent at the same place
 
 Memory never sees the stream ("fake-causal"), so `remember` runs it once and `forward` reads its keys and values.
 """
@@ -31,11 +32,13 @@ class Remembered:
         kv: one `KV` per block, M tokens each, keys not rotated.
         index: [M, 3] time, row, column of each token.
         valid: [B, M] bool.
+        backdrop: [B, 1, N, D] the portrait and the newest latent, for the video tokens that lie over them.
     """
 
     kv: tuple[KV, ...]
     index: Tensor
     valid: Tensor
+    backdrop: Tensor
 
 
 class MMDiT(nn.Module):
@@ -46,6 +49,7 @@ class MMDiT(nn.Module):
         self.config = c = config
         cells = c.latent_channels * c.patch**2
         self.video_in = nn.Linear(cells, c.width)
+        self.backdrop_in = nn.Linear(2 * cells, c.width)
         self.place = nn.Parameter(torch.randn(c.video_tokens, c.width) * 0.02)
         self.audio_in = nn.Linear(4 * c.audio_dim, c.audio_tokens * c.width)
         self.text_in = nn.Linear(c.text_dim, c.width)
@@ -79,35 +83,41 @@ class MMDiT(nn.Module):
         The network corrects the best linear guess for unit-variance latents, so copying the memory need not be learnt.
         """
         x, _ = self._run(frames, remembered, guidance)
-        shift, scale = self.modulation_out(self._steering(frames, guidance)).chunk(2, -1)
-        tokens = x[:, -frames.latents.shape[1] * self.config.video_tokens :]
-        per_frame = tokens.unflatten(1, (frames.latents.shape[1], -1))
-        out = self.video_out(modulate(self.norm_out(per_frame), shift[:, :, None], scale[:, :, None]))
+        shift, scale = self.modulation_out(self._steering(frames, guidance))[:, :, None].chunk(2, -1)
+        video = x[:, :, self.config.condition_tokens :]
+        out = self.video_out(modulate(self.norm_out(video), shift, scale))
         level = frames.level[:, :, None, None, None].float()
         power = (1 - level) ** 2 + level**2
         return (2 * level - 1) / power * frames.latents + self._unpatch(out).float() / power.sqrt()
 
     def remember(self, memory: Frames) -> Remembered:
-        """Keys and values of memory frames, which see only one another."""
+        """Keys and values of memory frames, which see only one another; the portrait comes first, the newest last."""
         _, kv = self._run(memory, None, None)
-        frame = self._frame_of_token(memory)
-        return Remembered(kv, self._index(memory), memory.valid[:, frame])
+        valid = memory.valid.repeat_interleave(self.config.condition_tokens + self.config.video_tokens, 1)
+        return Remembered(kv, self._index(memory), valid, self._backdrop(memory))
 
     def _run(
         self, frames: Frames, remembered: Remembered | None, guidance: Tensor | None
     ) -> tuple[Tensor, tuple[KV, ...]]:
         heard, said = self._condition_tokens(frames)
-        video = self._patch(frames) + self.place
+        video = self.video_in(self._patch(self._unit_variance(frames))) + self.place
         video = video + heard.mean(2, keepdim=True) * self.where_heard
-        conditions = torch.cat((heard, said), 2).flatten(1, 2)
-        x = torch.cat((conditions, video.flatten(1, 2)), 1)
+        video = video + (self._backdrop(frames) if remembered is None else remembered.backdrop)
+        x = torch.cat((heard, said, video), 2)
         steering = self._steering(frames, guidance) + self.steer(torch.cat((heard.mean(2), said.mean(2)), -1))
-        scene = self._scene(frames, remembered, conditions.shape[1], steering)
+        scene = self._scene(frames, remembered, steering)
         kv = []
         for i, block in enumerate(self.blocks):
             x, fresh = block(x, scene, remembered.kv[i] if remembered else None)
             kv.append(fresh)
         return x, tuple(kv)
+
+    def _backdrop(self, frames: Frames) -> Tensor:
+        """Portrait (first) and newest latent of the memory among `frames`, [B, 1, N, D]; zeros if there is none."""
+        remembered = (frames.role != Role.STREAM).sum()
+        newest = frames.latents.index_select(1, (remembered - 1).clamp(min=0)[None])
+        out: Tensor = self.backdrop_in(self._patch(torch.cat((frames.latents[:, :1], newest), 2)))
+        return out * (remembered > 0)
 
     def _condition_tokens(self, frames: Frames) -> tuple[Tensor, Tensor]:
         """Audio and text tokens of each latent frame, [B, T, La, D] and [B, T, Lt, D]; queries pool the text."""
@@ -125,51 +135,42 @@ class MMDiT(nn.Module):
         base = self.level_in(frames.level) + self.role_in(frames.role)
         return base if guidance is None else base + self.guidance_in(guidance)[:, None]
 
-    def _scene(self, frames: Frames, remembered: Remembered | None, conditions: int, steering: Tensor) -> Scene:
-        head_dim = self.config.width // self.config.heads
-        frame = self._frame_of_token(frames)
-        valid = frames.valid[:, frame]
+    def _scene(self, frames: Frames, remembered: Remembered | None, steering: Tensor) -> Scene:
+        c = self.config
+        head_dim = c.width // c.heads
+        mask = frames.valid.repeat_interleave(c.condition_tokens + c.video_tokens, 1)
         angles_memory = None
         if remembered is not None:
-            valid = torch.cat((remembered.valid, valid), 1)
+            mask = torch.cat((remembered.valid, mask), 1)
             angles_memory = rope_angles(remembered.index, head_dim)
         return Scene(
-            conditions=conditions,
+            conditions=c.condition_tokens,
             modulation=self.modulation(steering).unflatten(-1, (6, -1)),
-            frame=frame,
             angles=rope_angles(self._index(frames), head_dim),
             memory_angles=angles_memory,
-            mask=valid,
-        )
-
-    def _frame_of_token(self, frames: Frames) -> Tensor:
-        t = torch.arange(frames.latents.shape[1], device=frames.latents.device)
-        return torch.cat(
-            (t.repeat_interleave(self.config.condition_tokens), t.repeat_interleave(self.config.video_tokens))
+            mask=mask,
         )
 
     def _index(self, frames: Frames) -> Tensor:
-        """Time, row and column of every token; condition tokens sit in the middle of their frame. [N, 3]."""
+        """Time, row and column of every token; condition tokens sit in the middle of their frame. [T * N, 3]."""
         side = self.config.grid // self.config.patch
-        device = frames.latents.device
-        row, column = torch.meshgrid(*2 * (torch.arange(side, device=device).float(),), indexing="ij")
-        cells = torch.stack((torch.zeros_like(row), row, column), -1).flatten(0, 1)
-        middle = torch.tensor([0.0, (side - 1) / 2, (side - 1) / 2], device=device).expand(
-            self.config.condition_tokens, 3
-        )
-        time = torch.stack((frames.position.float(), *2 * (torch.zeros_like(frames.position).float(),)), -1)[:, None]
-        return torch.cat(((time + middle).flatten(0, 1), (time + cells).flatten(0, 1)))
+        cells = torch.arange(side, device=frames.latents.device).float()
+        row, column = (x.flatten() for x in torch.meshgrid(cells, cells, indexing="ij"))
+        middle = torch.full((self.config.condition_tokens,), (side - 1) / 2, device=row.device)
+        row, column = torch.cat((middle, row)), torch.cat((middle, column))
+        time = frames.position.float()[:, None].expand(-1, len(row))
+        return torch.stack((time, row.expand_as(time), column.expand_as(time)), -1).flatten(0, 1)
 
-    def _patch(self, frames: Frames) -> Tensor:
-        """[B, T, C, H, W] -> [B, T, N, D]; noisy latents are brought to unit variance first."""
+    @staticmethod
+    def _unit_variance(frames: Frames) -> Tensor:
         level = frames.level[:, :, None, None, None]
-        x = frames.latents / ((1 - level) ** 2 + level**2).sqrt()
+        return frames.latents / ((1 - level) ** 2 + level**2).sqrt()
+
+    def _patch(self, latents: Tensor) -> Tensor:
+        """[B, T, C, H, W] -> [B, T, N, C * p * p]."""
         p = self.config.patch
-        x = x.unflatten(-1, (-1, p)).unflatten(-3, (-1, p))  # B T C h p w p
-        out: Tensor = self.video_in(
-            x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3).to(self.video_in.weight.dtype)
-        )
-        return out
+        x = latents.unflatten(-1, (-1, p)).unflatten(-3, (-1, p))  # B T C h p w p
+        return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3).to(self.video_in.weight.dtype)
 
     def _unpatch(self, tokens: Tensor) -> Tensor:
         """[B, T, N, C * p * p] -> [B, T, C, H, W]."""

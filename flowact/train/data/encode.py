@@ -19,10 +19,11 @@ from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.models.video_vae.model import VideoVAE
 from flowact.studio.clipfile import Sample
+from flowact.train.data.labels import scaled_labels
 from flowact.train.data.latents import LatentStore
 
-MOUTH_WEIGHT = 4.0
-EYE_WEIGHT = 2.0
+MOUTH_WEIGHT = 12.0
+EYE_WEIGHT = 4.0
 STILLS = 4
 
 
@@ -41,7 +42,7 @@ def encode_shards(
     """
     device = next(codec.parameters()).device
     words: dict[str, int] = {}
-    latents, stills, audio, weight, captions = [], [], [], [], []
+    latents, stills, audio, weight, labels, captions = [], [], [], [], [], []
     meta: list[dict[str, object]] = []
     for number, sample in enumerate(track(samples, "encoding clips", total=clips)):
         pixels = torch.from_numpy(sample.frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -50,6 +51,7 @@ def encode_shards(
         heard = hearing.encode_all(torch.from_numpy(sample.audio)[None].to(device))[0]
         audio.append(heard.unflatten(0, (-1, FRAMES_PER_LATENT)).half().cpu())
         weight.append(torch.from_numpy(cell_weights(sample.tracks, sample.frames.shape[1])).half())
+        labels.append(torch.from_numpy(scaled_labels(sample.tracks)).unflatten(0, (-1, FRAMES_PER_LATENT)).half())
         captions.append(_captions(sample.meta["captions"], words, latents[-1].shape[0]))
         meta.append({k: sample.meta[k] for k in ("identity", "kind", "split", "segments", "voice") if k in sample.meta})
         meta[-1]["key"] = sample.key
@@ -60,7 +62,14 @@ def encode_shards(
         )
     tokens = torch.cat([text.encode(list(words)[i : i + 64]).half().cpu() for i in range(0, len(words), 64)])
     store = LatentStore(
-        torch.stack(latents), torch.stack(stills), torch.stack(audio), torch.stack(weight), tokens, captions, meta
+        torch.stack(latents),
+        torch.stack(stills),
+        torch.stack(audio),
+        torch.stack(weight),
+        torch.stack(labels),
+        tokens,
+        captions,
+        meta,
     )
     store.save(out)
     return store
@@ -75,11 +84,16 @@ def encode_clip(codec: VideoVAE, pixels: Tensor) -> Tensor:
     return latents.float()
 
 
-def encode_stills(codec: VideoVAE, pixels: Tensor, seed: int) -> Tensor:
+def encode_stills(codec: VideoVAE, pixels: Tensor, number: int) -> Tensor:
     """Latents of single frames held still, as a portrait is: the first frame and some random ones. [R, C, h, w]."""
-    pick = np.random.default_rng(seed).choice(len(pixels) - 1, STILLS - 1, replace=False) + 1
-    chosen = pixels[torch.from_numpy(np.concatenate(([0], pick)))]
+    chosen = pixels[torch.from_numpy(still_frames(number, len(pixels)))]
     return encode_clip(codec, chosen[:, None].expand(-1, FRAMES_PER_LATENT, -1, -1, -1))[:, 0]
+
+
+def still_frames(number: int, frames: int) -> np.ndarray:
+    """Which frames of clip `number` of a store are its stills: the first, and some random ones. [R]."""
+    pick = np.random.default_rng(number).choice(frames - 1, STILLS - 1, replace=False) + 1
+    return np.concatenate(([0], pick))
 
 
 def cell_weights(tracks: dict[str, Any], size: int) -> np.ndarray:

@@ -18,10 +18,10 @@ from torch import Tensor
 from flowact.core.errors import ConfigError
 from flowact.studio.dataset import find_shards, iterate
 from flowact.studio.performance import LANDMARKS
+from flowact.train.data.labels import LABELS
 from flowact.train.stage import Place
 
 Array = NDArray[Any]
-LABELS = ("visemes", "mouth_open", "eye_open", "gaze", "head")
 BOXES = ("mouth_box", "face_box", "eye_boxes")
 
 _FRAMES, _INDEX = "frames.u8", "index.npz"

@@ -20,7 +20,7 @@ from flowact.models.anchor import Anchor
 from flowact.rollout.window import Window
 from flowact.train.stage import Place
 
-ARRAYS = ("latents", "stills", "audio", "weight", "text")
+ARRAYS = ("latents", "stills", "audio", "weight", "labels", "text")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class LatentStore:
         stills: [N, R, C, H, W] float16 latents of still pictures of the same person; the first is the clip's frame 0.
         audio: [N, T, 4, Da] float16 voice features.
         weight: [N, T, H, W] float16 importance of each cell (the mouth counts more).
+        labels: [N, T, 4, L] float16 labels of the frames (`train.data.labels`); NaN where unknown.
         text: [K, L, Dt] float16 tokens of the K captions.
         captions: for each clip, (first latent, last latent, caption number).
         meta: for each clip, what the shards say of it.
@@ -43,6 +44,7 @@ class LatentStore:
     stills: Tensor
     audio: Tensor
     weight: Tensor
+    labels: Tensor
     text: Tensor
     captions: list[list[tuple[int, int, int]]]
     meta: list[dict[str, object]]
@@ -79,6 +81,10 @@ class LatentStore:
     def length(self) -> int:
         """Latent frames in each clip."""
         return self.latents.shape[1]
+
+    def mouths(self) -> Tensor:
+        """[N, T, H, W] bool: the cells of the mouth, which weigh most in their frame."""
+        return self.weight > 0.99 * self.weight.amax((-2, -1), keepdim=True)
 
     @property
     def sequences(self) -> int:
@@ -127,6 +133,7 @@ class WindowCutter:
             clean=clean,
             conditions=self._conditions(clip, ahead),
             weight=store.weight[rows, ahead].float()[:, :, None],
+            labels=store.labels[rows, ahead].float(),
             sequence=sequence,
             start=start,
         )

@@ -17,12 +17,11 @@ from torch.nn import functional as F
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.models.video_vae.model import VideoVAE
+from flowact.train.data.labels import LABEL_SCALE, LABELS
 
-MOUTH_LABELS = {"visemes": 15, "mouth_open": 1}
-EYE_LABELS = {"eye_open": 2, "gaze": 2}
-FACE_LABELS = {"head": 3}
-LABEL_SCALE = {"visemes": 4.0, "mouth_open": 4.0, "eye_open": 1.0, "gaze": 0.1, "head": 0.1}
-"""Brings weights in 0..1 and angles in degrees to a spread of about one."""
+MOUTH_LABELS = {name: LABELS[name] for name in ("visemes", "mouth_open")}
+EYE_LABELS = {name: LABELS[name] for name in ("eye_open", "gaze")}
+FACE_LABELS = {name: LABELS[name] for name in ("head",)}
 
 
 @dataclass(frozen=True)
@@ -100,28 +99,10 @@ class CodecObjective(nn.Module):
         decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
         decoded = decoded.float()
 
-        weight = 1 + (self.config.eye_weight - 1) * regions["eyes"]
-        weight = torch.maximum(weight, self.config.mouth_weight * regions["mouth"])
-        error = decoded - clip
-        pixel = _weighted(error.abs() + error.square(), weight)
-        gradient = _gradient_error(error.flatten(0, 1), weight.flatten(0, 1))
+        loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
         label = self._label_error(noisy, regions, batch)
-        loss = pixel + self.config.gradient_weight * gradient + self.config.label_weight * label
-
-        with torch.no_grad():
-            square, everywhere = error.square(), torch.ones_like(weight)
-            copy = (reference[:, None] - clip).square()
-            metrics = {
-                "loss": loss,
-                "pixel": pixel,
-                "gradient": gradient,
-                "label": label,
-                "psnr": _psnr(square, everywhere),
-                "psnr_mouth": _psnr(square, regions["mouth"]),
-                "psnr_copy": _psnr(copy, everywhere),
-                "psnr_copy_mouth": _psnr(copy, regions["mouth"]),
-            }
-        return loss, {name: value.detach() for name, value in metrics.items()}
+        loss = loss + self.config.label_weight * label
+        return loss, {**metrics, "loss": loss.detach(), "label": label.detach()}
 
     def _label_error(self, latents: Tensor, regions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
         size = (latents.shape[1], *latents.shape[-2:])
@@ -132,6 +113,49 @@ class CodecObjective(nn.Module):
             known = true.isfinite()
             errors.append(F.smooth_l1_loss(read[known], true[known], reduction="sum") / known.sum().clamp_min(1))
         return torch.stack(errors).mean()
+
+
+class DecoderObjective:
+    """The pictures' part of `CodecObjective` for latents that are given: (codec, batch) -> (loss, metrics).
+
+    The batch holds `latents` [B, T, C, H / 16, W / 16] and the pictures and boxes that `CodecObjective` takes.
+    """
+
+    def __init__(self, config: CodecObjectiveConfig) -> None:
+        self.config = config
+
+    def __call__(self, codec: VideoVAE, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and metrics (detached scalars)."""
+        clip, reference = to_pixels(batch["clip"]), to_pixels(batch["reference"])
+        latents = batch["latents"].float()
+        noisy = latents + self.config.latent_noise * torch.randn_like(latents)
+        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
+        return picture_error(decoded.float(), clip, reference, region_masks(batch, *clip.shape[-2:]), self.config)
+
+
+def picture_error(
+    decoded: Tensor, clip: Tensor, reference: Tensor, regions: Mapping[str, Tensor], config: CodecObjectiveConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """How far decoded pictures [B, F, 3, H, W] are from the true ones, weighted by region masks [B, F, H, W]."""
+    weight = 1 + (config.eye_weight - 1) * regions["eyes"]
+    weight = torch.maximum(weight, config.mouth_weight * regions["mouth"])
+    error = decoded - clip
+    pixel = _weighted(error.abs() + error.square(), weight)
+    gradient = _gradient_error(error.flatten(0, 1), weight.flatten(0, 1))
+    loss = pixel + config.gradient_weight * gradient
+    with torch.no_grad():
+        square, everywhere = error.square(), torch.ones_like(weight)
+        copy = (reference[:, None] - clip).square()
+        metrics = {
+            "loss": loss,
+            "pixel": pixel,
+            "gradient": gradient,
+            "psnr": _psnr(square, everywhere),
+            "psnr_mouth": _psnr(square, regions["mouth"]),
+            "psnr_copy": _psnr(copy, everywhere),
+            "psnr_copy_mouth": _psnr(copy, regions["mouth"]),
+        }
+    return loss, {name: value.detach() for name, value in metrics.items()}
 
 
 def to_pixels(pictures: Tensor) -> Tensor:

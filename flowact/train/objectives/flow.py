@@ -26,17 +26,9 @@ def flow_loss(backbone: MMDiT, window: Window, level: Tensor, noise: Tensor) -> 
     Returns:
         The loss, and metrics: the error of the clean latents it implies (1.0 is what copying the portrait gives).
     """
-    per_frame = level.repeat_interleave(LATENTS_PER_CHUNK, 1).to(window.clean)
-    stream = noised(window, per_frame, noise)
-    predicted = backbone(stream, backbone.remember(window.bank.view())).float()
-    error = (predicted - velocity(window.clean, noise)).square()
+    error, clean_error = _errors(backbone, window, level, noise)
     loss = (error * window.weight).sum() / window.weight.expand_as(error).sum()
-    with torch.no_grad():
-        clean = clean_from_velocity(stream.latents, predicted, per_frame)
-        clean_error = ((clean - window.clean).square() * window.weight).mean() / (
-            window.clean.square() * window.weight
-        ).mean()
-    return loss, {"flow": loss.detach(), "clean_error": clean_error}
+    return loss, {"flow": loss.detach(), "clean_error": _share(clean_error, window, window.weight)}
 
 
 def full_visibility_loss(
@@ -56,20 +48,38 @@ def full_visibility_loss(
 
 
 @torch.inference_mode()
-def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.3, 0.6, 0.9)) -> dict[str, float]:
+def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.5, 0.8, 1.0)) -> dict[str, float]:
     """How well a fixed window is denoised at fixed levels, and how much of that is hearing.
 
     Returns:
-        `clean_L`: weighted error of the clean latents at level L, 1.0 being the portrait alone; and `heard_L`: the
-        share by which the error grows when the voice is withheld (0 = the voice is not used).
+        `clean_L`: weighted error of the clean latents at level L, 1.0 being the portrait alone; `mouth_L`: the same at
+        the mouth; and `heard_L`: the share by which the latter grows when the voice is withheld (0 = it is not used).
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(window.clean.shape, generator=generator).to(window.clean)
     deaf = replace(window, conditions=window.conditions.without(audio=True))
+    mouth = (window.weight > 0.99 * window.weight.amax((-2, -1), keepdim=True)).float()
     found = {}
     for value in levels:
         level = torch.full((len(noise), window.clean.shape[1] // LATENTS_PER_CHUNK), value)
-        clean = float(flow_loss(backbone, window, level, noise)[1]["clean_error"])
-        found[f"clean_{value}"] = clean
-        found[f"heard_{value}"] = float(flow_loss(backbone, deaf, level, noise)[1]["clean_error"]) / clean - 1
+        error = _errors(backbone, window, level, noise)[1]
+        without = _errors(backbone, deaf, level, noise)[1]
+        found[f"clean_{value}"] = float(_share(error, window, window.weight))
+        found[f"mouth_{value}"] = float(_share(error, window, mouth))
+        found[f"heard_{value}"] = float(_share(without, window, mouth)) / found[f"mouth_{value}"] - 1
     return found
+
+
+def _errors(backbone: MMDiT, window: Window, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Square errors of the velocity and of the clean latents that it implies (detached), both as `window.clean`."""
+    per_frame = level.repeat_interleave(LATENTS_PER_CHUNK, 1).to(window.clean)
+    stream = noised(window, per_frame, noise)
+    predicted = backbone(stream, backbone.remember(window.bank.view())).float()
+    with torch.no_grad():
+        clean = clean_from_velocity(stream.latents, predicted, per_frame)
+    return (predicted - velocity(window.clean, noise)).square(), (clean - window.clean).square()
+
+
+def _share(error: Tensor, window: Window, weight: Tensor) -> Tensor:
+    """Weighted error as a share of what standing still on the portrait costs."""
+    return (error * weight).mean() / (window.clean.square() * weight).mean()

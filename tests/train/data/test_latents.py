@@ -25,6 +25,7 @@ def store() -> LatentStore:
         stills=torch.randn(clips, stills, 4, 4, 4).half(),
         audio=torch.randn(clips, time, 4, 6).half(),
         weight=torch.ones(clips, time, 4, 4).half(),
+        labels=torch.arange(clips * time * 4.0).view(clips, time, 4, 1).expand(-1, -1, -1, 23).half(),
         text=torch.randn(5, 2, 5).half(),
         captions=[[(0, 12, 0), (0, 12, 1), (12, 24, 2)], [(0, 24, 3)], [(0, 24, 4)]],
         meta=[{"identity": i} for i in range(clips)],
@@ -34,7 +35,7 @@ def store() -> LatentStore:
 @pytest.fixture
 def cutter(store: LatentStore) -> WindowCutter:
     anchor = Anchor(AnchorConfig(4, 4))
-    anchor.measure(store.latents.float(), store.stills[:, 0].float())
+    anchor.measure(store.latents.float(), store.stills[:, 0].float(), store.mouths())
     return WindowCutter(store, anchor, BANK, chunks=3)
 
 
@@ -53,6 +54,12 @@ def test_real_memory_is_what_serving_would_remember(cutter: WindowCutter, start:
     torch.testing.assert_close(heard.audio_present, expected.audio_present)
     shown = expected.audio_present[:, :, None, None]
     torch.testing.assert_close(heard.audio * shown, expected.audio * shown)
+
+
+def test_labels_belong_to_the_latents_they_were_cut_with(store: LatentStore, cutter: WindowCutter) -> None:
+    window = cutter.cut(torch.tensor([2, 5]), torch.tensor([3, 9]))
+    assert torch.equal(window.labels[0], store.labels[1, 3:12].float())
+    assert torch.equal(window.chunks(1, 2).labels[1], store.labels[2, 12:15].float())
 
 
 def test_stream_and_absolute_latents_are_inverse(store: LatentStore, cutter: WindowCutter) -> None:

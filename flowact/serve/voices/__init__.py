@@ -1,0 +1,1 @@
+"""What the avatar says with and understands by: speech, hearing, language, and the conversation that joins them."""

@@ -1,0 +1,416 @@
+"""One living person without sockets: sound, words and wishes in, ticks of 40 ms out.
+
+Three parties meet here. Doors (`say`, `act`, `interrupt`, ...) are called from an event loop, `advance` from the
+engine's thread, `take` from the pacer. One lock guards what they share: voice, timeline, requests. It is never held
+while the networks compute; what they made is looked at once more before it is shown.
+
+A stream of three chunks would show a new sound or prompt only after three shifts of video. So speech, interruptions and
+urgent actions *cut*: the ticks behind the next latent frame that is far enough away are dropped, memory and decoder go
+back to that latent frame, and the stream is filled again faster than it is shown.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowact.core.clock import FPS, FRAMES_PER_CHUNK, FRAMES_PER_LATENT
+from flowact.core.errors import SessionError
+from flowact.core.types import Conditions, State, Tick
+from flowact.stream.costs import Costs
+from flowact.stream.line import VoiceLine
+from flowact.stream.planner import Action, Planner, RulePlanner
+from flowact.stream.senses import Senses
+from flowact.stream.session import ResumePoint, Session
+from flowact.stream.timeline import Slot, Timeline, ticks_for
+from flowact.stream.voice import check_sound
+
+if TYPE_CHECKING:
+    from flowact.stream.avatar import Avatar
+
+__all__ = ["Action", "Interrupted", "LiveConfig", "LiveSession", "SessionStats"]
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """Sizes of a live session.
+
+    Attributes:
+        most_lead_ticks: the ring never holds more.
+        margin_s: safety between the end of a refill and the tick that needs it.
+        onset_ticks: speech begins once so much of it is there, or all of it: three chunks and the hearing's look-ahead.
+        reaction_pause_s: urgent actions that follow closer than this act from the next chunk on instead.
+        queue_s: longest speech that may wait.
+    """
+
+    most_lead_ticks: int = 2 * FRAMES_PER_CHUNK
+    margin_s: float = 0.06
+    onset_ticks: int = 3 * FRAMES_PER_CHUNK + FRAMES_PER_LATENT
+    reaction_pause_s: float = 1.0
+    queue_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """What an interruption broke off.
+
+    Attributes:
+        segment: id of the speech that sounded or waited first; None if there was none.
+        played_s: seconds of it that were released.
+        epoch: the epoch that begins now.
+    """
+
+    segment: str | None
+    played_s: float
+    epoch: int
+
+
+@dataclass(frozen=True)
+class SessionStats:
+    """How a session is doing.
+
+    Attributes:
+        frames: ticks released.
+        held_ticks: of these, repeats because nothing was ready.
+        lead_ticks: ticks that wait.
+        queued_s: speech that waits.
+        chunk_p50_ms, chunk_p99_ms: cost of a chunk, lately; 0 before the first.
+        discarded_chunks: chunks whose making was overtaken by a cut.
+        epoch: number of interruptions and reactions.
+        reactions_s: for the last 32 cuts, from the request to the first tick after the cut.
+        state: what the person does.
+        prompt: in words.
+    """
+
+    frames: int
+    held_ticks: int
+    lead_ticks: int
+    queued_s: float
+    chunk_p50_ms: float
+    chunk_p99_ms: float
+    discarded_chunks: int
+    epoch: int
+    reactions_s: tuple[float, ...]
+    state: State
+    prompt: str
+
+
+class _Cause(Enum):
+    SPEECH = "speech"
+    ACTION = "action"
+    INTERRUPTION = "interruption"
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A cut that was asked for."""
+
+    cause: _Cause
+    asked_s: float
+
+
+class LiveSession:
+    """One living person. Doors and `take` may be called from any thread; `deadline` and `advance` from one only."""
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        portrait: NDArray[np.uint8],
+        seed: int = 0,
+        planner: Planner | None = None,
+        config: LiveConfig | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        costs: Costs | None = None,
+    ) -> None:
+        """Nothing is computed yet: the portrait is looked at in the first `advance`.
+
+        Raises:
+            ConfigError: the portrait does not fit the model.
+        """
+        avatar.check_portrait(portrait)
+        self._avatar, self._portrait, self._seed = avatar, portrait, seed
+        self._config, self._clock = config or LiveConfig(), clock
+        self._planner: Planner = RulePlanner(seed) if planner is None else planner
+        self._costs = costs or Costs()
+        self._lock = threading.Lock()
+        self.on_change: Callable[[], None] = lambda: None
+        # Guarded by the lock.
+        self._line = VoiceLine(self._config.queue_s, self._config.onset_ticks)
+        self._timeline, self._senses = Timeline(portrait), Senses(clock())
+        self._epoch = self._silent_epoch = self._stream_epoch = self._discarded = 0
+        self._request: _Cut | None = None
+        self._closed: str | None = None
+        self._is_refilling = False
+        self._asked_s: float | None = None
+        self._wish: Action | None = None
+        self._reactions: deque[float] = deque(maxlen=32)
+        # Owned by the engine's thread.
+        self._session: Session | None = None
+        self._start: ResumePoint | None = None
+        self._planned = self._senses.shown
+        self._refill_since_s: float | None = None
+        self._reacted_s = float("-inf")
+
+    # -- doors -----------------------------------------------------------------------------------------------------
+
+    def say(self, sound: NDArray[np.float32], rate: int, segment: str = "speech") -> None:
+        """Give the avatar sound to speak, mono [S] in -1..1; any rate and piece size, faster than real time.
+
+        Raises:
+            ShapeError: not mono floats at a possible rate.
+            SessionError: too much speech waits, or the session is closed.
+        """
+        with self._lock:
+            self._check_open()
+            self._line.push(sound, rate, segment)
+            self._consider_speech()
+        self.on_change()
+
+    def end_segment(self, segment: str = "speech") -> None:
+        """No more sound for this speech."""
+        with self._lock:
+            self._line.end(segment)
+            self._consider_speech()
+        self.on_change()
+
+    def overhear(self, sound: NDArray[np.float32], rate: int) -> None:
+        """Let the person hear the user, mono [S] in -1..1: it is never played and moves no lips.
+
+        Raises:
+            ShapeError: not mono floats at a possible rate.
+        """
+        check_sound(sound, rate)
+        with self._lock:
+            self._senses.hear(sound, self._clock())
+
+    def user_speech(self, speaking: bool) -> None:
+        """Voice activity of the user."""
+        with self._lock:
+            self._senses.user_speech(speaking, self._clock())
+
+    def note_words(self, who: Literal["user", "avatar"], text: str) -> None:
+        """Words that somebody says: the planner picks gestures and reactions by them."""
+        with self._lock:
+            self._senses.note_words(who, text)
+
+    def act(self, action: Action) -> None:
+        """A wish that holds until `release` or the next one."""
+        with self._lock:
+            self._wish = action
+            if action.urgent:
+                self._ask_urgently()
+        self.on_change()
+
+    def release(self) -> None:
+        """Give the choice back to the planner."""
+        with self._lock:
+            self._wish = None
+
+    def interrupt(self) -> Interrupted:
+        """Fall silent at once and forget all speech that waits. Speech that is given later is spoken."""
+        with self._lock:
+            timeline = self._timeline
+            segment = timeline.segment or timeline.next_segment or self._line.first_segment
+            played_s = timeline.played_s
+            self._epoch += 1
+            self._silent_epoch = self._stream_epoch = self._epoch
+            timeline.silence(self._epoch)
+            self._line.hush()
+            if segment is not None or self._request is not None:
+                self._request = _Cut(_Cause.INTERRUPTION, self._clock())
+        self.on_change()
+        return Interrupted(segment, played_s, self._epoch)
+
+    def close(self, reason: str = "closed") -> None:
+        """End the session; the first reason stays."""
+        with self._lock:
+            self._closed = self._closed or reason
+        self.on_change()
+
+    # -- the pacer -------------------------------------------------------------------------------------------------
+
+    @property
+    def closed_reason(self) -> str | None:
+        """Why the session ended; None while it lives."""
+        return self._closed
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there was ever a tick to take."""
+        with self._lock:
+            return len(self._timeline) > 0 or self._timeline.released > 0
+
+    def take(self) -> Tick:
+        """The next tick; when nothing is ready, the last frame with silence."""
+        with self._lock:
+            now = self._clock()
+            tick, asked_s = self._timeline.take(now)
+            if asked_s is not None:
+                self._reactions.append(now - asked_s)
+        self.on_change()
+        return tick
+
+    def audible(self, tick: Tick) -> Tick:
+        """The tick as it may still be played: one from before an interruption has lost its sound."""
+        if tick.epoch >= self._silent_epoch:
+            return tick
+        return replace(tick, sound=np.zeros_like(tick.sound), segment=None, ends_segment=False)
+
+    # -- facts -----------------------------------------------------------------------------------------------------
+
+    def snapshot_stats(self) -> SessionStats:
+        """How the session is doing now."""
+        with self._lock:
+            timeline = self._timeline
+            return SessionStats(
+                frames=timeline.released,
+                held_ticks=timeline.held,
+                lead_ticks=len(timeline),
+                queued_s=self._line.queued_ticks / FPS,
+                chunk_p50_ms=1000 * self._costs.chunk_s(0.5),
+                chunk_p99_ms=1000 * self._costs.chunk_s(0.99),
+                discarded_chunks=self._discarded,
+                epoch=self._epoch,
+                reactions_s=tuple(self._reactions),
+                state=self._senses.shown.state,
+                prompt=self._senses.shown.prompt,
+            )
+
+    # -- the engine's thread ---------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Clock time at which the next chunk is needed; None while the lead is full, or more speech is awaited."""
+        with self._lock:
+            now = self._clock()
+            if self._closed is not None:
+                return None
+            if self._session is None or self._may_cut():
+                return now
+            empty_s = self._timeline.ends_at(now)
+            if self._is_refilling:
+                return empty_s
+            if len(self._timeline) + FRAMES_PER_CHUNK > self._target_ticks():
+                return None
+            last_moment_s = empty_s - self._costs.chunk_s(0.99) - self._config.margin_s
+            awaits = self._line.awaits(self._session.frames_wanted)
+            return None if awaits and now < last_moment_s else empty_s
+
+    def advance(self) -> None:
+        """One shift and the decoding of its chunk; appends ticks. Carries out a cut first, if one was asked for."""
+        session = self._open()
+        self._cut(session)
+        begin_s = self._clock()
+        conditions = self._enter(session)
+        if conditions is None:
+            return
+        done = session.generate(conditions)
+        with self._lock:
+            if done is None or self._is_overtaken():
+                return
+        for frames, point in session.decode_stepwise(done):
+            with self._lock:
+                if self._is_overtaken():
+                    return
+                self._append(frames, point)
+        with self._lock:
+            self._is_refilling = False
+        self._costs.add_chunk(self._clock() - begin_s)
+
+    def _open(self) -> Session:
+        if self._session is None:
+            session = self._avatar.open(self._portrait, self._seed)
+            self._start, self._refill_since_s = session.point, self._clock()
+            with self._lock:
+                self._session, self._is_refilling = session, True
+        return self._session
+
+    def _cut(self, session: Session) -> None:
+        """Drop what can be made anew in time, and go back to the latent frame before it."""
+        with self._lock:
+            if not self._may_cut() or self._request is None:
+                return
+            request, self._request = self._request, None
+            need_s = self._costs.refill_s(self._avatar.plan.chunks) + self._config.margin_s
+            ticks = ticks_for(need_s) + 1  # the next tick may be taken at once
+            dropped = self._timeline.cut(ticks, after_speech=request.cause is _Cause.SPEECH)
+            self._line.rewind(slot.voice for slot in dropped)
+            self._stream_epoch, self._asked_s = self._epoch, request.asked_s
+            self._is_refilling = True
+            point, sound = self._timeline.end_point() or self._start, self._timeline.sound_before_end()
+        assert point is not None
+        self._reacted_s = self._refill_since_s = self._clock()
+        session.resume(point, sound)
+
+    def _enter(self, session: Session) -> Conditions | None:
+        """Conditions of the next chunk; None if the planner wants to react at once instead."""
+        with self._lock:
+            fresh = self._line.commit(session.frames_wanted)
+            moment = self._senses.moment(self._line.upcoming(), self._line.queued_ticks, self._clock())
+        planned = self._planner.propose(moment)
+        if fresh:
+            session.hear(np.concatenate([tick.sound for tick in fresh]))
+        with self._lock:
+            self._planned = planned or self._planned
+            if planned is not None and planned.urgent and self._wish is None and self._ask_urgently():
+                return None
+            action = self._wish or self._planned
+            self._senses.show(action, moment.clock_s)
+            self._line.enter(action.state)
+        return session.condition(action.prompt)
+
+    # -- with the lock held ----------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise SessionError(f"The session is closed ({self._closed}). Open another one.")
+
+    def _may_cut(self) -> bool:
+        """A stream that is being filled is first filled, unless it was told to be silent."""
+        request = self._request
+        return request is not None and (request.cause is _Cause.INTERRUPTION or not self._is_refilling)
+
+    def _is_overtaken(self) -> bool:
+        """Whether what was just computed must not be shown, because a cut was asked for meanwhile."""
+        overtaken = self._closed is not None or self._may_cut()
+        self._discarded += overtaken
+        return overtaken
+
+    def _append(self, frames: NDArray[np.uint8], point: ResumePoint) -> None:
+        """Put the ticks of a latent frame on the ring."""
+        voice, state = self._line.leave(len(frames))
+        slots = [Slot(frame, tick, state, self._stream_epoch) for frame, tick in zip(frames, voice)]
+        slots[0], self._asked_s = replace(slots[0], asked_s=self._asked_s), None
+        slots[-1] = replace(slots[-1], point=point)
+        self._timeline.append(slots)
+        if self._refill_since_s is not None:
+            self._costs.add_refill(self._clock() - self._refill_since_s)
+            self._refill_since_s = None
+
+    def _consider_speech(self) -> None:
+        """Speech that begins, or goes on after a pause, cuts; speech that follows speech is simply appended."""
+        if self._request is None and self._line.may_begin:
+            self._epoch += 1
+            self._request = _Cut(_Cause.SPEECH, self._clock())
+
+    def _ask_urgently(self) -> bool:
+        """Ask for a cut because of an action; False if the last was too short ago, or if it would tear a speech."""
+        now = self._clock()
+        is_soon = now - self._reacted_s < self._config.reaction_pause_s
+        if self._request is not None or is_soon or self._line.may_be_torn:
+            return False
+        self._epoch += 1
+        self._request = _Cut(_Cause.ACTION, now)
+        return True
+
+    def _target_ticks(self) -> int:
+        """The lead to fill up to: a chunk, and what is played while a chunk is made and a cut is refilled."""
+        busy_s = self._costs.chunk_s(0.99) + self._costs.refill_s(self._avatar.plan.chunks) + self._config.margin_s
+        return min(self._config.most_lead_ticks, FRAMES_PER_CHUNK + ticks_for(busy_s) + 1)

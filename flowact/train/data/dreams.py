@@ -1,0 +1,141 @@
+"""Latents as serving makes them, beside the pictures they should become: what a decoder meets when it serves.
+
+A backbone of few passes predicts means: its latents are smoother and smaller than a codec's. A decoder that never saw
+such latents draws a closed mouth where half an opening is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
+from flowact.core.device import choose_precision
+from flowact.diffusion.guidance import NoGuidance
+from flowact.diffusion.plan import Staircase
+from flowact.models.mmdit.model import MMDiT
+from flowact.models.video_vae.config import SPATIAL_FACTOR
+from flowact.rollout.generate import StreamState, shift
+from flowact.train.data.encode import still_frames
+from flowact.train.data.frames import BOXES, FrameStore
+from flowact.train.data.latents import WindowCutter
+from flowact.train.stage import Batch, Place
+
+
+@dataclass(frozen=True)
+class Dreams:
+    """Chunks that the serving loop made, each the first after a real memory.
+
+    Attributes:
+        latents: [N, R, S, 3, C, H, W] float16 codec latents of N clips, seen against R stills, at S places.
+        starts: [S] first latent frame of each.
+    """
+
+    latents: Tensor
+    starts: Tensor
+
+
+def dream(
+    backbone: MMDiT,
+    plan: Staircase,
+    cutter: WindowCutter,
+    noise_scale: float,
+    every: int = 8,
+    stills: int = 1,
+    rows: int = 16,
+) -> Dreams:
+    """Let the serving loop make chunks of every clip from real memory, voice and prompt.
+
+    Args:
+        backbone: a trained one.
+        plan: as it will be served.
+        cutter: cuts windows of as many chunks as the plan holds.
+        noise_scale: as it will be served.
+        every: latent frames between two chunks.
+        stills: how many of each clip's stills, from the first on.
+        rows: windows at once.
+    """
+    store, device = cutter.store, next(backbone.parameters()).device
+    starts = torch.arange(0, store.length - cutter.length + 1, every)
+    places = torch.cartesian_prod(torch.arange(store.clips), torch.arange(stills), starts)
+    precision, made = choose_precision(device), []
+    for clip, still, start in track([part.T for part in places.split(rows)], "dreaming"):
+        window = cutter.cut(clip * store.stills.shape[1] + still, start).to(device)
+        state = StreamState.start(window.bank)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            for i in range(plan.chunks):
+                entering = window.conditions.frames(i * LATENTS_PER_CHUNK, (i + 1) * LATENTS_PER_CHUNK)
+                noise = noise_scale * torch.randn_like(window.clean[:, :LATENTS_PER_CHUNK])
+                done, state = shift(backbone, plan, NoGuidance(), state, entering, noise)
+        assert done is not None, "a stream as long as its plan is full"
+        latents = done.latents.float().cpu()
+        made.append(cutter.anchor.absolute(latents, store.stills[clip, still].float()).half())
+    return Dreams(torch.cat(made).unflatten(0, (store.clips, stills, len(starts))), starts)
+
+
+@dataclass(frozen=True)
+class DreamBatches:
+    """Opens endless batches for `DecoderObjective`: a `MakeBatches` for a Stage.
+
+    Attributes:
+        frames: the pictures.
+        real: [N, T, C, H, W] latents of the codec, of the same clips in the same order.
+        dreams: of the same clips.
+        clips: clips in a batch, one chunk of each.
+        crop_cells: side of the square of latent cells that is cut around the face.
+        dreamt_share: how often the latents are dreamt.
+    """
+
+    frames: FrameStore
+    real: Tensor
+    dreams: Dreams
+    clips: int = 8
+    crop_cells: int = 8
+    dreamt_share: float = 0.6
+
+    def __call__(self, place: Place) -> Iterator[Batch]:
+        """Batches from `place` on; equal places give equal batches."""
+        step = place.step
+        while True:
+            rng = np.random.default_rng([place.seed, place.rank, step])
+            drawn = [self._draw(rng) for _ in range(self.clips)]
+            yield {name: torch.from_numpy(np.stack([one[name] for one in drawn])) for name in drawn[0]}
+            step += 1
+
+    def _draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        number = int(rng.integers(len(self.real)))
+        first, length = int(self.frames.starts[number]), int(self.frames.lengths[number])
+        still = int(rng.integers(self.dreams.latents.shape[1]))
+        if rng.random() < self.dreamt_share:
+            place = int(rng.integers(len(self.dreams.starts)))
+            start, latents = int(self.dreams.starts[place]), self.dreams.latents[number, still, place]
+        else:
+            start = int(rng.integers(self.real.shape[1] - LATENTS_PER_CHUNK + 1))
+            latents = self.real[number, start : start + LATENTS_PER_CHUNK]
+        begin = first + start * FRAMES_PER_LATENT
+        span = slice(begin, begin + LATENTS_PER_CHUNK * FRAMES_PER_LATENT)
+        column, row = self._corner(self.frames.tracks["face_box"][span], rng)
+        x, y, side = column * SPATIAL_FACTOR, row * SPATIAL_FACTOR, self.crop_cells * SPATIAL_FACTOR
+        cut = (slice(y, y + side), slice(x, x + side))
+        cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
+        shown = first + int(still_frames(number, length)[still])
+        offset = np.array([x, y, x, y], np.float32)
+        return {name: self.frames.tracks[name][span] - offset for name in BOXES} | {
+            "latents": cells.float().numpy(),
+            "clip": self.frames.frames[span, cut[0], cut[1]],
+            "reference": self.frames.frames[shown, cut[0], cut[1]],
+        }
+
+    def _corner(self, face_box: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+        """Column and row of the first cell of a crop around the lower half of the face, give or take a cell or two."""
+        grid = self.real.shape[-1]
+        x0, y0, x1, y1 = face_box.mean(0) / SPATIAL_FACTOR
+        column = (x0 + x1 - self.crop_cells) / 2 + rng.uniform(-2, 2)
+        row = (y0 + 2 * y1) / 3 - self.crop_cells / 2 + rng.uniform(-2, 2)
+        low, high = 0, grid - self.crop_cells
+        return int(np.clip(round(column), low, high)), int(np.clip(round(row), low, high))

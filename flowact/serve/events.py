@@ -114,7 +114,7 @@ class EventSocket:
             leave()
             self._seat.sockets -= 1
         if self._socket.application_state is WebSocketState.CONNECTED:
-            with suppress(RuntimeError):  # the client may have gone meanwhile
+            with suppress(RuntimeError, WebSocketDisconnect):  # the client may have gone meanwhile
                 await self._socket.close(_SLOW if self._overflow.is_set() else 1000)
 
     async def _until_over(self, work: Callable[[], Awaitable[object]]) -> None:

@@ -24,7 +24,7 @@ from flowact.core.types import Tick
 from flowact.media.audio import load_audio
 from flowact.media.portrait import load_portrait
 from flowact.stream.avatar import Avatar
-from flowact.stream.engine import Engine
+from flowact.stream.engine import Engine, leave_cores_to_engine
 from flowact.stream.live import LiveSession
 from flowact.stream.pacer import Pacer, Subscription
 
@@ -96,10 +96,11 @@ def main(
     out: Annotated[Path, typer.Option(help="where to write the row")] = RESULTS / "live_latency.json",
 ) -> None:
     """Talk to one session and interrupt it, again and again."""
+    threads = leave_cores_to_engine()
     avatar = Avatar.from_pretrained(model)
     portrait = load_portrait(SAMPLES / "portrait.png", avatar.config.size).pixels
     voice = load_audio(SAMPLES / "voice.wav")[: round(SPEECH_S * SAMPLE_RATE_HZ)]
-    engine = Engine(avatar)
+    engine = Engine(avatar, threads=threads)
     begin_s = time.monotonic()
     engine.start()
     started_s = time.monotonic()
@@ -110,7 +111,7 @@ def main(
     engine.stop()
     row = {
         "model": avatar.config.name,
-        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": {"cpu": _cpu(), "threads": threads, "torch": torch.__version__},
         "seconds": seconds,
         "trials": viewer.trials,
         "engine_start_s": round(started_s - begin_s, 3),

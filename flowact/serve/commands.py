@@ -20,7 +20,7 @@ from flowact.serve.security import choose_token, is_loopback
 from flowact.serve.server import DrainingServer
 from flowact.serve.talk import equip
 from flowact.stream.avatar import Avatar
-from flowact.stream.engine import Capacity, Engine
+from flowact.stream.engine import Capacity, Engine, leave_cores_to_engine
 
 if TYPE_CHECKING:
     from flowact.serve.talk import Equipment
@@ -59,8 +59,9 @@ def serve(
     _check_port(host, port)
     equipment = equip(os.environ)
     typer.echo("loading the model and measuring this machine ...")
+    threads = leave_cores_to_engine()
     avatar = Avatar.from_pretrained(model, device)
-    engine = Engine(avatar)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     try:
         server = DrainingServer(create_app(engine, avatar, config, equipment), config)

@@ -17,7 +17,7 @@ from flowact.core.errors import FlowActError
 from flowact.media.report import describe_machine
 from flowact.serve.talk import equip
 from flowact.stream.avatar import Avatar
-from flowact.stream.engine import Engine
+from flowact.stream.engine import Engine, leave_cores_to_engine
 
 _LEAST_CORES = 2
 
@@ -94,6 +94,7 @@ def _examine_voices(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _examine_model(model: Path | None) -> Iterator[Finding]:
+    threads = leave_cores_to_engine()
     try:
         avatar = Avatar.from_pretrained(model)
     except FlowActError as error:
@@ -101,7 +102,7 @@ def _examine_model(model: Path | None) -> Iterator[Finding]:
         return
     config = avatar.config
     yield Finding("model", f"{config.name}, {config.size}x{config.size}, {config.passes_per_chunk} passes a chunk")
-    engine = Engine(avatar)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     try:
         capacity = engine.capacity()

@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from flowact.core.clock import SAMPLE_RATE_HZ, SHIFT_S
@@ -66,12 +68,29 @@ class EngineFullError(SessionError):
         self.retry_after_s = retry_after_s
 
 
+def leave_cores_to_engine() -> int:
+    """Call it first in a program that holds an engine, before a model is loaded; returns the threads for the engine.
+
+    A pool of compute threads that another thread has made, even once and while loading, makes the pool of the engine's
+    thread sleep between operations instead of spin: every chunk then takes twice as long (libgomp's throttling).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return threads
+
+
 class Engine:
     """All live sessions of one model. `start` before `open`; `open` and `close` may be called from any thread."""
 
     def __init__(
-        self, avatar: Avatar, config: EngineConfig | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        avatar: Avatar,
+        config: EngineConfig | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        threads: int | None = None,
     ) -> None:
+        """`threads` compute together, see `leave_cores_to_engine`; None leaves torch's number."""
+        self._threads = threads
         self._avatar, self._config, self._clock = avatar, config or EngineConfig(), clock
         self._costs = Costs()
         self._lock = threading.Lock()
@@ -88,10 +107,10 @@ class Engine:
         """Load and measure the networks with a session that nobody sees, then begin to serve. Takes some seconds."""
         if self._thread is not None:
             raise SessionError("The engine was already started. Make another one, or leave out start().")
-        self._warm_up(Costs())
-        self._warm_up(self._costs)
-        self._thread = threading.Thread(target=self._serve, name="flowact-engine", daemon=True)
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="flowact-engine", daemon=True)
         self._thread.start()
+        ready.result()
 
     def stop(self) -> None:
         """Close all sessions, let the chunk at hand end, and end the thread."""
@@ -160,6 +179,19 @@ class Engine:
             nobody.advance()
             while nobody.snapshot_stats().lead_ticks > 0:
                 nobody.take()
+
+    def _run(self, ready: Future[None]) -> None:
+        # All computing happens in this thread, the measuring too.
+        try:
+            if self._threads is not None:
+                torch.set_num_threads(self._threads)
+            self._warm_up(Costs())
+            self._warm_up(self._costs)
+        except BaseException as error:
+            ready.set_exception(error)
+            return
+        ready.set_result(None)
+        self._serve()
 
     def _serve(self) -> None:
         while not self._stopping.is_set():

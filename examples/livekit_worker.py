@@ -29,7 +29,7 @@ import flowact
 from flowact.core.errors import SessionError
 from flowact.integrations.livekit import run_avatar
 from flowact.media.portrait import load_portrait
-from flowact.stream.engine import Engine
+from flowact.stream.engine import Engine, leave_cores_to_engine
 from flowact.stream.live import LiveSession
 
 PORTRAIT = Path(__file__).resolve().parents[1] / "samples" / "portrait.png"
@@ -80,8 +80,9 @@ def main() -> None:
     token = os.environ.get("FLOWACT_WORKER_TOKEN")
     if not token:
         parser.error("FLOWACT_WORKER_TOKEN is not set; agents need it to be let in")
+    threads = leave_cores_to_engine()
     avatar = flowact.load()
-    engine = Engine(avatar)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     door = Door(engine, load_portrait(words.portrait, avatar.config.size).pixels, token)
     app = web.Application()

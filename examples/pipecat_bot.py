@@ -31,7 +31,7 @@ import flowact
 from flowact.core.clock import FPS
 from flowact.integrations.pipecat import FlowActVideoService
 from flowact.media.portrait import load_portrait
-from flowact.stream.engine import Engine
+from flowact.stream.engine import Engine, leave_cores_to_engine
 
 PORTRAIT = Path(__file__).resolve().parents[1] / "samples" / "portrait.png"
 
@@ -39,8 +39,9 @@ PORTRAIT = Path(__file__).resolve().parents[1] / "samples" / "portrait.png"
 @functools.cache
 def person() -> tuple[Engine, NDArray[np.uint8]]:
     """The engine, started once for all visitors, and the portrait."""
+    threads = leave_cores_to_engine()
     avatar = flowact.load()
-    engine = Engine(avatar)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     return engine, load_portrait(PORTRAIT, avatar.config.size).pixels
 

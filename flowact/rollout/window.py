@@ -68,6 +68,11 @@ class Window:
         )
 
 
+def mouth_cells(weight: Tensor) -> Tensor:
+    """The cells of the mouth, which weigh most in their frame: [..., H, W] -> bool."""
+    return weight > 0.99 * weight.amax((-2, -1), keepdim=True)
+
+
 def noised(window: Window, level: Tensor, noise: Tensor) -> Frames:
     """The stream of a window at noise levels [B, T], as frames for the backbone."""
     rows, time = window.clean.shape[:2]

@@ -12,10 +12,10 @@ import flowact
 from flowact.core.clock import FPS, SHIFT_S
 from flowact.core.types import State
 from flowact.media.portrait import CROPS
-from flowact.serve.behaviours import GESTURES
 from flowact.serve.body import read_file, read_form, read_text
 from flowact.serve.errors import RequestError
 from flowact.serve.services import Services
+from flowact.stream.planner import GESTURES
 
 PORTRAIT_FORM = {
     "requestBody": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowact.core.types import State
 from flowact.serve.messages import BadEventError, SetBehaviour
-from flowact.stream.planner import Action
+from flowact.stream.planner import GESTURES, Action
 
 STATES: dict[State, str] = {
     State.IDLE: "a person waits calmly",
@@ -13,18 +13,6 @@ STATES: dict[State, str] = {
     State.REACT: "a person looks surprised",
     State.TALK: "a person talks to the camera",
     State.GESTURE: "a person gestures with the hands",
-}
-GESTURES: dict[str, str] = {
-    "wave": "waves hello",
-    "nod": "nods in agreement",
-    "shake": "shakes the head",
-    "shrug": "shrugs their shoulders",
-    "point": "points with a finger",
-    "open_palms": "opens both palms",
-    "beat": "gestures with the hands",
-    "hand_to_chin": "puts a hand to the chin",
-    "clap": "claps both hands",
-    "thumbs_up": "gives a thumbs-up",
 }
 
 

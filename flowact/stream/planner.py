@@ -101,7 +101,7 @@ _STATES: dict[State, tuple[str, ...]] = {
     State.THINK: ("a person thinks", "a person ponders", "a person considers an answer"),
     State.TALK: ("a person talks", "a person speaks", "a person talks to the camera", "a person explains something"),
 }
-_GESTURES: dict[str, str] = {
+GESTURES: dict[str, str] = {
     "wave": "waves hello",
     "nod": "nods in agreement",
     "shake": "shakes the head",
@@ -110,7 +110,10 @@ _GESTURES: dict[str, str] = {
     "beat": "gestures with the hands",
     "point": "points with a finger",
     "thumbs_up": "gives a thumbs-up",
+    "hand_to_chin": "puts a hand to the chin",
+    "clap": "claps both hands",
 }
+"""What a person is told to do for each gesture, as the studio's captions say it."""
 _SURPRISE = Action(State.REACT, "a person looks surprised", urgent=True)
 _SPOKEN_CUES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\b(hello|hi|hey|welcome|good (morning|evening|afternoon)|goodbye|bye|see you)\b", ("wave",)),
@@ -208,7 +211,7 @@ class RulePlanner:
 
     def _gesture(self, name: str) -> str:
         self._last_gesture = name
-        return f"{self._prompt} and {_GESTURES[name]}"
+        return f"{self._prompt} and {GESTURES[name]}"
 
     def _read(self, moment: Moment) -> None:
         """Gestures that new words of the avatar ask for, in the order of the words, never one twice in a row."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from flowact.core.types import State
-from flowact.stream.planner import _GESTURES, _HEARD_CUES, _STATES, _SURPRISE, Action, Moment, RulePlanner
+from flowact.stream.planner import _HEARD_CUES, _STATES, _SURPRISE, GESTURES, Action, Moment, RulePlanner
 from flowact.studio import captions
 
 SHIFT_S = 0.48
@@ -92,13 +92,13 @@ def test_the_words_choose_the_first_gesture(text: str, gesture: tuple[str, ...])
     day = Day()
     day.live(1)
     prompt = day.live(0.48, avatar=True, avatar_text=text)[0].prompt
-    assert any(_GESTURES[name] in prompt for name in gesture)
+    assert any(GESTURES[name] in prompt for name in gesture)
 
 
 def test_gestures_are_short_and_never_the_same_twice_in_a_row() -> None:
     for seed in range(5):
         prompts = [action.prompt for action in Day(seed).live(120, avatar=True)]
-        made = [next((g for g in _GESTURES.values() if prompt.endswith(g)), "") for prompt in prompts]
+        made = [next((g for g in GESTURES.values() if prompt.endswith(g)), "") for prompt in prompts]
         gestures = [b for a, b in pairwise(["", *made]) if b and a != b]
         assert len(gestures) > 8
         assert all(a != b for a, b in pairwise(gestures))
@@ -140,5 +140,5 @@ def test_the_prompts_are_words_of_the_studio() -> None:
     known = ";".join([*captions._STATE.values(), *captions._GESTURE.values()])
     verbs = {phrase.partition("|")[0].strip() for phrase in known.split(";")}
     actions = [action.prompt for _, action in _HEARD_CUES] + [p for prompts in _STATES.values() for p in prompts]
-    said = {prompt.removeprefix("a person ") for prompt in actions} | set(_GESTURES.values())
+    said = {prompt.removeprefix("a person ") for prompt in actions} | set(GESTURES.values())
     assert said <= verbs

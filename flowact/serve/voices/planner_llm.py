@@ -25,12 +25,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from flowact.core.clock import SAMPLE_RATE_HZ
 from flowact.core.types import State
-from flowact.serve.behaviours import GESTURES, STATES
+from flowact.serve.behaviours import STATES
 from flowact.serve.voices.client import connect, service_errors
 from flowact.serve.voices.config import VoicesConfig
 from flowact.serve.voices.errors import ServiceError
 from flowact.serve.voices.pcm import to_wav
-from flowact.stream.planner import Action, Moment, Planner
+from flowact.stream.planner import GESTURES, Action, Moment, Planner
 
 logger = logging.getLogger(__name__)
 

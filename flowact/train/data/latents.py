@@ -17,7 +17,7 @@ from flowact.core.errors import ConfigError
 from flowact.core.types import Conditions
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor
-from flowact.rollout.window import Window
+from flowact.rollout.window import Window, mouth_cells
 from flowact.train.stage import Place
 
 ARRAYS = ("latents", "stills", "audio", "weight", "labels", "text")
@@ -83,8 +83,8 @@ class LatentStore:
         return self.latents.shape[1]
 
     def mouths(self) -> Tensor:
-        """[N, T, H, W] bool: the cells of the mouth, which weigh most in their frame."""
-        return self.weight > 0.99 * self.weight.amax((-2, -1), keepdim=True)
+        """[N, T, H, W] bool: the cells of the mouth."""
+        return mouth_cells(self.weight)
 
     @property
     def sequences(self) -> int:

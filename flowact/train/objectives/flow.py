@@ -11,7 +11,7 @@ from flowact.core.clock import LATENTS_PER_CHUNK
 from flowact.core.types import Frames
 from flowact.diffusion.path import clean_from_velocity, velocity
 from flowact.models.mmdit.model import MMDiT
-from flowact.rollout.window import Window, noised
+from flowact.rollout.window import Window, mouth_cells, noised
 
 
 def flow_loss(backbone: MMDiT, window: Window, level: Tensor, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -58,7 +58,7 @@ def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(window.clean.shape, generator=generator).to(window.clean)
     deaf = replace(window, conditions=window.conditions.without(audio=True))
-    mouth = (window.weight > 0.99 * window.weight.amax((-2, -1), keepdim=True)).float()
+    mouth = mouth_cells(window.weight).float()
     found = {}
     for value in levels:
         level = torch.full((len(noise), window.clean.shape[1] // LATENTS_PER_CHUNK), value)

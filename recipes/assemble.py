@@ -17,14 +17,14 @@ from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
 from flowact.stream.avatar import Avatar, AvatarConfig
 from recipes.encode import run_model
-from recipes.nano import BANK, NOISE_SCALE, STUDENT_PLAN, TEACHER_PLAN
+from recipes.nano import BANK, NOISE_SCALE, STUDENT_PLAN, TEACHER_PLAN, VOICE_WEIGHT
 
 
 def main(
     runs: Annotated[Path, typer.Argument(help="folder with the runs decoder, audio, text, backbone and student")],
     out: Annotated[Path, typer.Argument(help="the model folder to write")],
     student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
-    guidance: Annotated[float, typer.Option(help="how much the voice counts at the mouth; 1 is plain")] = 3.0,
+    guidance: Annotated[float, typer.Option(help="how much the voice counts at the mouth; 1 is plain")] = VOICE_WEIGHT,
     micro_steps: Annotated[int, typer.Option(help="passes per shift of the undistilled model", min=1)] = 1,
     noise_scale: Annotated[float, typer.Option(help="below 1: calmer and cleaner", min=0.1, max=1.0)] = NOISE_SCALE,
 ) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from flowact.core.clock import CHUNKS_IN_STREAM, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
+from flowact.diffusion.guidance import EmbeddedGuidance, VoiceGuidance
 from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
@@ -24,6 +25,7 @@ from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
+from flowact.rollout.generate import Serving
 from flowact.rollout.window import Window, drop_conditions, roughen_memory
 from flowact.train.data.dreams import DreamBatches, dream
 from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store
@@ -47,6 +49,8 @@ ROUGHNESS = 0.3
 HINT_WEIGHT = 0.2
 NOISE_SCALE = 0.7
 """Deviation of the noise that the undistilled model is served with: calmer and cleaner than 1."""
+VOICE_WEIGHT = 3.0
+"""Weight of the voice at the mouth that the undistilled model is served with."""
 CHAPTERS = {"pretrain": 0.1, "adapt": 0.5, "align": 0.4}
 """Share of the training time of each chapter of the backbone."""
 
@@ -135,8 +139,8 @@ def decoder(context: RunContext) -> Stage:
     net = load_model(VideoVAE, begin).to(context.device)
     for frozen in (net.encoder, net.normaliser):
         frozen.requires_grad_(False)
-    dreams = dream(teacher, STUDENT_PLAN, cutter, NOISE_SCALE)
-    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, latent_noise=0.05))
+    dreams = dream(teacher, served(cutter.anchor, context.device), cutter)
+    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, latent_noise=0.05)).to(context.device)
     held_out = FrameBatches(FrameStore.open(runs / "frames" / "val"), clips=8, crop_px=256, tint=0.0)
     judged = held_out.draw(np.random.default_rng(0))
     reader = CodecObjective(net.config.latent_channels).to(context.device)
@@ -152,14 +156,17 @@ def decoder(context: RunContext) -> Stage:
 
     return Stage(
         name="decoder",
-        networks={"codec": net},
+        networks={"codec": net, "objective": objective},
         make_batches=DreamBatches(FrameStore.open(runs / "frames" / "train"), store.latents, dreams),
         updates=(
             Update(
-                ("codec",),
+                ("codec", "objective"),
                 learn,
                 optim=OptimSettings(
-                    lr=1e-3, matrix_lr=0.01, lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02), outer=DECODER_OUTER
+                    lr=1e-3,
+                    matrix_lr=0.01,
+                    lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
+                    outer=(*DECODER_OUTER, "objective.*"),
                 ),
                 ema_decay=0.99,
             ),
@@ -175,13 +182,21 @@ def decoder(context: RunContext) -> Stage:
 
 
 def backbone(context: RunContext) -> list[Stage]:
-    """The three chapters before distillation. `--data` is a folder of recipes.encode, with `train/` in it."""
+    """The three chapters before distillation. `--data` is a folder of recipes.encode, with `train/` in it.
+
+    With `--start-from` the first chapter is left out, and half of the memory is generated from the first step on.
+    """
+    fresh = context.start_from is None
     store = LatentStore.load(context.data / "train")
     net, anchor = beginning(store, context)
     hints = Hints(net).to(context.device)
     cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
     memory = GeneratedMemory(
-        GeneratedMemoryConfig(every=80), ("backbone", net), STUDENT_PLAN, cutter, whole_clips(store, anchor)
+        GeneratedMemoryConfig(every=80, share_from=0.0 if fresh else 0.5),
+        ("backbone", net),
+        served(anchor, context.device),
+        cutter,
+        whole_clips(store, anchor),
     )
 
     held_out = WindowCutter(LatentStore.load(context.data / "val"), anchor, BANK, CHUNKS_IN_STREAM)
@@ -192,15 +207,15 @@ def backbone(context: RunContext) -> list[Stage]:
         level = warp(torch.rand(len(window.clean), 1), SHIFT).to(window.clean)
         return full_visibility_loss(net, window, level, torch.randn_like(window.clean))
 
-    def stream(served: float) -> Callable[[Batch, int], Loss]:
-        """`served`: share of the windows that stand at the very levels of a one-pass staircase."""
+    def stream(exact: float) -> Callable[[Batch, int], Loss]:
+        """`exact`: share of the windows that stand at the very levels of a one-pass staircase."""
 
         def learn(batch: Batch, step: int) -> Loss:
             window = prepared(batch, context.device)
             window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
             # A stream that is filling holds fewer chunks than a full one; serving meets that at every start.
             chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
-            level = draw_levels(len(window.clean), served)[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
+            level = draw_levels(len(window.clean), exact)[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
             part = window.chunks(0, chunks)
             with hints.listening(net) as passed:
                 loss, values = flow_loss(net, part, level, torch.randn_like(part.clean))
@@ -229,9 +244,9 @@ def backbone(context: RunContext) -> list[Stage]:
 
     self_forcing = {"rollout": memory.rollout, "on_step": memory.on_step}
     return [
-        chapter("pretrain", pretrain, 1.0, constant),
-        chapter("adapt", stream(served=0.2), 1.0, constant, **self_forcing),
-        chapter("align", stream(served=0.6), 0.8, warmup_hold_decay(0.02, 0.98, 0.02), **self_forcing),
+        *([chapter("pretrain", pretrain, 1.0, constant)] if fresh else []),
+        chapter("adapt", stream(exact=0.2), 1.0, constant, **self_forcing),
+        chapter("align", stream(exact=0.6), 0.8, warmup_hold_decay(0.02, 0.98, 0.02), **self_forcing),
     ]
 
 
@@ -246,11 +261,11 @@ def student(context: RunContext) -> Stage:
     memory = GeneratedMemory(
         GeneratedMemoryConfig(share_from=0.5, rows=8),
         ("backbone", net),
-        STUDENT_PLAN,
+        Serving(STUDENT_PLAN, EmbeddedGuidance(VOICE_WEIGHT), NOISE_SCALE),
         cutter,
         whole_clips(store, anchor),
     )
-    distillation = SegmentDistillation(teacher, TEACHER_PLAN)
+    distillation = SegmentDistillation(teacher, TEACHER_PLAN, anchor.mouth.to(context.device))
 
     def regress(batch: Batch, step: int) -> Loss:
         window: Window = batch["window"].to(context.device)
@@ -286,6 +301,11 @@ def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
         return MMDiT(backbone_config(store)).to(context.device), measured_anchor(store)
     net = load_model(MMDiT, context.start_from / "backbone").to(context.device)
     return net, load_model(Anchor, context.start_from / "anchor")
+
+
+def served(anchor: Anchor, device: torch.device) -> Serving:
+    """How the undistilled model is let run, one pass a stair."""
+    return Serving(STUDENT_PLAN, VoiceGuidance(VOICE_WEIGHT, anchor.mouth.to(device)), NOISE_SCALE)
 
 
 def whole_clips(store: LatentStore, anchor: Anchor) -> WindowCutter:

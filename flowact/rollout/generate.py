@@ -28,6 +28,21 @@ class Backbone(Protocol):
 
 
 @dataclass(frozen=True)
+class Serving:
+    """How a backbone is let run: what training must imitate wherever it generates.
+
+    Attributes:
+        plan: which levels the passes visit.
+        guidance: how evaluations become a velocity.
+        noise_scale: deviation of the noise a chunk starts from.
+    """
+
+    plan: DenoisePlan
+    guidance: Guidance
+    noise_scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class StreamState:
     """All that lives between two shifts: the chunks in flight, oldest first, and the memory."""
 

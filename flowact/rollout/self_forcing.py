@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from flowact.core.clock import LATENTS_PER_CHUNK
-from flowact.diffusion.guidance import NoGuidance
-from flowact.diffusion.plan import DenoisePlan
-from flowact.rollout.generate import Backbone, StreamState, shift
+from flowact.rollout.generate import Backbone, Serving, StreamState, shift
 from flowact.rollout.window import Window
 
 Cut = Callable[[Tensor, Tensor], Window]
@@ -39,7 +37,7 @@ class MemoryPool:
     capacity: int = 1024
     entries: list[Memory] = field(default_factory=list)
 
-    def refill(self, backbone: Backbone, plan: DenoisePlan, long: Window) -> None:
+    def refill(self, backbone: Backbone, serving: Serving, long: Window) -> None:
         """Stream through a window of many chunks with a frozen checkpoint and keep the memory after each pop.
 
         Memories after which the clip holds no whole stream of real latents are of no use and are not kept.
@@ -48,8 +46,8 @@ class MemoryPool:
         total = long.clean.shape[1] // LATENTS_PER_CHUNK
         for i in range(total):
             entering = long.conditions.frames(i * LATENTS_PER_CHUNK, (i + 1) * LATENTS_PER_CHUNK)
-            noise = torch.randn_like(long.clean[:, :LATENTS_PER_CHUNK])
-            done, state = shift(backbone, plan, NoGuidance(), state, entering, noise)
+            noise = serving.noise_scale * torch.randn_like(long.clean[:, :LATENTS_PER_CHUNK])
+            done, state = shift(backbone, serving.plan, serving.guidance, state, entering, noise)
             if done is not None:
                 self._keep(long, state, (done.index + 1) * LATENTS_PER_CHUNK)
         del self.entries[: -self.capacity]

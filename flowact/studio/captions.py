@@ -51,6 +51,7 @@ _GESTURE: dict[str, str] = {
     "thumbs_up": "gives a thumbs-up|giving a thumbs-up; shows a thumbs up|showing a thumbs up; puts a thumb up"
     "|putting a thumb up; makes a thumbs-up sign|making a thumbs-up sign",
 }
+_ONE_HANDED = ("wave", "point", "hand_to_chin", "thumbs_up")
 _MANNER = {
     "happy": ("cheerfully", "with a happy face", "in a good mood", "with a light smile"),
     "serious": ("seriously", "with a serious face", "with a stern look", "earnestly"),
@@ -80,24 +81,30 @@ _OPENINGS = {
 
 
 def write_captions(
-    segments: tuple[Segment, ...], events: list[Event], rng: np.random.Generator, mood: str, reaction: str
+    segments: tuple[Segment, ...],
+    hands: tuple[str, ...],
+    events: list[Event],
+    rng: np.random.Generator,
+    mood: str,
+    reaction: str,
 ) -> tuple[Caption, ...]:
     """Return captions of detail 0, 1 and 2 for every segment; together those of one level cover the clip.
 
     Args:
         segments: what happens when.
+        hands: "left" or "right" for each segment: with which hand its gesture is made, if it is made with one.
         events: details told by the composers, in any order.
         rng: source of chance for the wording.
         mood: happy, serious, neutral or sad.
         reaction: what the "react" state shows: surprise, smile or laugh.
     """
     captions: list[Caption] = []
-    for segment in segments:
+    for segment, hand in zip(segments, hands, strict=True):
         told = sorted(
             (event for event in events if segment.start_s - 0.1 <= event.time_s < segment.end_s - 0.1),
             key=lambda event: event.time_s,
         )
-        actions = _actions(segment, reaction, rng)
+        actions = _actions(segment, hand, reaction, rng)
         for detail, text in enumerate(
             (_few(actions, rng), _one(segment, actions, mood, rng), _dense(segment, told, mood, rng))
         ):
@@ -105,7 +112,7 @@ def write_captions(
     return tuple(captions)
 
 
-def _actions(segment: Segment, reaction: str, rng: np.random.Generator) -> list[tuple[str, str]]:
+def _actions(segment: Segment, hand: str, reaction: str, rng: np.random.Generator) -> list[tuple[str, str]]:
     """Verb phrases, state first; the gesture state is named by its gesture alone."""
     phrases = []
     if segment.state != "gesture":
@@ -113,7 +120,12 @@ def _actions(segment: Segment, reaction: str, rng: np.random.Generator) -> list[
     if segment.gesture != "none":
         phrases.append(_pick(_GESTURE[segment.gesture], rng))
     pairs = [phrase.strip().partition("|") for phrase in phrases]
-    return [(third, ing) for third, _, ing in pairs]
+    actions = [(third, ing) for third, _, ing in pairs]
+    # The right hand is the rule. An unnamed left one would leave two answers to one prompt, and their mean is no hand.
+    if segment.gesture in _ONE_HANDED and (hand == "left" or rng.random() < 0.2):
+        third, ing = actions[-1]
+        actions[-1] = (f"{third} with the {hand} hand", f"{ing} with the {hand} hand")
+    return actions
 
 
 def _pick(options: str, rng: np.random.Generator) -> str:

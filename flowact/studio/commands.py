@@ -42,11 +42,12 @@ def render(
     workers: Annotated[int, typer.Option(min=1, help="Processes; the number of free cores is best.")] = 1,
     assets: Assets = None,
     seed: Annotated[int, typer.Option(min=0, help="Root of every random choice.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first person, to add people to another set.")] = 0,
 ) -> None:
     """Render a labelled dataset as tar shards: flowact-train-*, flowact-val-* (unseen people), flowact-sentences-*."""
     from flowact.studio.dataset import render_dataset
 
-    manifest = render_dataset(out, identities, takes, frames, size, workers, assets, seed)
+    manifest = render_dataset(out, identities, takes, frames, size, workers, assets, seed, first)
     typer.echo(f"wrote {manifest}")
 
 

@@ -24,7 +24,7 @@ from flowact.studio.roster import SPLITS, ClipPlan, DatasetSettings, ShardPlan, 
 if TYPE_CHECKING:
     from flowact.studio.cast import Cast
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised whenever the same settings would give other files."""
 
 _MANIFEST = "manifest.json"
@@ -41,6 +41,7 @@ def render_dataset(
     workers: int = 1,
     assets: Path | None = None,
     seed: int = 0,
+    first: int = 0,
 ) -> Path:
     """Render the dataset into the folder `out` and return its manifest; shards that are complete there are kept.
 
@@ -53,13 +54,14 @@ def render_dataset(
         workers: processes; with one, the work is done in this process.
         assets: character data as a folder or archive, see `find_assets`.
         seed: root of every choice; the same settings give the same clips.
+        first: number of the first person; a person of one number is the same in every dataset.
 
     Raises:
         ConfigError: a setting is out of range, the character data is missing, or `out` holds another dataset.
     """
     from flowact.studio.fetch import find_assets
 
-    settings = DatasetSettings(identities, takes, frames, size, seed)
+    settings = DatasetSettings(identities, takes, frames, size, seed, first)
     if workers < 1:
         raise ConfigError(f"workers is {workers}; expected at least 1: choose the number of free cores")
     shards = plan_shards(settings)

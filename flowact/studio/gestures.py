@@ -63,7 +63,7 @@ def _envelope(
     margin = 0.12 if cue.end_s < cue.length_s else 0.0  # the hand is down before the next segment wants it
     room = max(0.25, cue.end_s - cue.start_s - rise - fall - margin)
     core = min(room, max(float(rng.uniform(*core_s)), min(0.6 * room, 1.5 * core_s[1])))
-    start = cue.start_s + float(rng.uniform(0.0, min(room - core, 0.6) + 1e-6))
+    start = cue.start_s + float(rng.uniform(0.0, min(room - core, 0.3) + 1e-6))
     if cue.start_s <= 0.0 and rng.random() < 0.15:
         start, core = -rise - 0.1, core + rise
     elif cue.end_s >= cue.length_s and rng.random() < 0.3:
@@ -149,7 +149,7 @@ def _shake(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
     degrees = rng.uniform(9.0, 14.0) * cue.size
     for at, count in _bursts(rng, cue, period, most=4):
         fade = pulse(tracks.time, at, 0.25, max(0.1, count * period - 0.4), 0.4)
-        tracks.head[:, 0] += degrees * fade * np.sin(2 * np.pi * (tracks.time - at) / period) * cue.side
+        tracks.head[:, 0] += degrees * fade * np.sin(2 * np.pi * (tracks.time - at) / period)
         tracks.head[:, 1] -= rng.uniform(0.0, 3.0) * fade
         tracks.unit("browDown", rng.uniform(0.1, 0.5) * fade)
         tracks.unit("mouthFrown", rng.uniform(0.0, 0.35) * fade)
@@ -159,7 +159,7 @@ def _shake(tracks: Tracks, rng: np.random.Generator, cue: Cue) -> None:
 def _bursts(rng: np.random.Generator, cue: Cue, period_s: float, most: int) -> list[tuple[float, int]]:
     """Start time and number of repeats of every bout of a head gesture: one, or more in a long segment."""
     bursts: list[tuple[float, int]] = []
-    at = cue.start_s + float(rng.uniform(0.1, 0.5))
+    at = cue.start_s + float(rng.uniform(0.1, 0.3))
     while not bursts or cue.end_s - at > 3 * period_s + 0.3:
         count = int(np.clip((cue.end_s - at - 0.2) / period_s, 2, rng.integers(3, most + 1)))
         bursts.append((at, count))

@@ -16,16 +16,19 @@ _CLIPS_PER_SHARD = 32
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """What is rendered: people 0..identities-1, `takes` clips each of `frames` frames, square pictures of `size`."""
+    """What is rendered: `identities` people from number `first` on, `takes` clips each of `frames` frames, square
+    pictures of `size`.
+    """
 
     identities: int
     takes: int
     frames: int = 100
     size: int = 256
     seed: int = 0
+    first: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("identities", 1), ("takes", 1), ("frames", 1), ("size", 64), ("seed", 0)):
+        for name, least in (("identities", 1), ("takes", 1), ("frames", 1), ("size", 64), ("seed", 0), ("first", 0)):
             got = getattr(self, name)
             if got < least:
                 raise ConfigError(f"dataset setting {name} is {got}; expected at least {least}: choose a larger value")
@@ -69,9 +72,9 @@ def is_held_out(identity: int) -> bool:
 
 def plan_shards(settings: DatasetSettings) -> list[ShardPlan]:
     """Every shard of the dataset. All takes of one person lie in one shard, so that the person is built once."""
-    people = np.random.default_rng([settings.seed, 0]).permutation(settings.identities).tolist()
+    people = np.random.default_rng([settings.seed, 0]).permutation(settings.identities) + settings.first
     by_split: dict[str, list[list[ClipPlan]]] = {split: [] for split in SPLITS}
-    for identity in people:
+    for identity in people.tolist():
         split = "val" if is_held_out(identity) else "train"
         by_split[split].append([ClipPlan(identity, take, split) for take in range(settings.takes)])
         if identity % 16 == 3:

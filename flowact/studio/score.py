@@ -70,7 +70,7 @@ def make_performance(
     visemes = viseme_track(voiced.phones, level, frames, style=float(body_rng.uniform(0.95, 1.25)))
     tracks = Tracks(frames)
     tracks.unit("jawOpen", jaw_track(visemes, drop=float(body_rng.uniform(0.2, 0.36))))
-    _move(tracks, segments, voiced, accents(voiced.phones, level), body_rng, mood, reaction)
+    hands = _move(tracks, segments, voiced, accents(voiced.phones, level), body_rng, mood, reaction)
     return Performance(
         visemes=visemes,
         face=tracks.face.astype(np.float32),
@@ -88,7 +88,7 @@ def make_performance(
         audio=degrade(voiced.samples, room_rng) if augment else voiced.samples,
         phones=voiced.phones,
         segments=segments,
-        captions=write_captions(segments, tracks.events, word_rng, mood, reaction),
+        captions=write_captions(segments, hands, tracks.events, word_rng, mood, reaction),
         voice=voice.name if voiced.sentence else "",
         sentence=voiced.sentence,
         extra={"mood": mood, "reaction": reaction if any(s.state == "react" for s in segments) else ""},
@@ -183,9 +183,11 @@ def _move(
     rng: np.random.Generator,
     mood: str,
     reaction: str,
-) -> None:
+) -> tuple[str, ...]:
+    """Fill the tracks; returns the hand that each segment's gesture would be made with, "left" or "right"."""
     motion.alive(tracks, rng, temper=float(rng.uniform(0.6, 1.4)))
     startled: list[float] = []
+    hands: list[str] = []
     for segment in segments:
         start, end = segment.start_s, segment.end_s
         weight = window(tracks.time, start, end, tracks.length_s)
@@ -200,15 +202,17 @@ def _move(
         else:
             compose = {"listen": states.listen, "think": states.think, "idle": states.idle}[segment.state]
             compose(tracks, rng, weight, start, end)
+        cue = _cue(segment, tracks.length_s, rng, inside)
+        hands.append("left" if cue.side > 0 else "right")
         if segment.gesture != "none":
-            cue = _cue(segment, tracks.length_s, rng, inside)
             perform(segment.gesture, tracks, rng, cue)
     states.show_mood(tracks, rng, mood)
     motion.blink(tracks, rng, avoid=startled)
     motion.settle(tracks)
+    return tuple(hands)
 
 
 def _cue(segment: Segment, length_s: float, rng: np.random.Generator, beats: list[tuple[float, float]]) -> Cue:
-    side = 1.0 if rng.random() < 0.4 else -1.0
+    side = 1.0 if rng.random() < 0.2 else -1.0
     size, pace = float(rng.uniform(0.8, 1.25)), float(rng.uniform(0.85, 1.2))
     return Cue(segment.start_s, segment.end_s, length_s, side, size, pace, tuple(beats))

@@ -10,8 +10,8 @@ import torch
 
 from flowact.core.clock import LATENTS_PER_CHUNK
 from flowact.core.device import choose_precision
-from flowact.diffusion.plan import DenoisePlan
 from flowact.models.mmdit.model import MMDiT
+from flowact.rollout.generate import Serving
 from flowact.rollout.self_forcing import MemoryPool
 from flowact.rollout.window import Window
 from flowact.train.data.latents import WindowCutter
@@ -44,14 +44,14 @@ class GeneratedMemory:
     Attributes:
         config: how much and how often.
         network: name of the backbone among the stage's networks, and the backbone itself.
-        plan: the serving plan that generates.
+        serving: how the frozen checkpoint is let run.
         short: cuts the windows that are trained on.
         long: cuts the windows that are streamed through, of more chunks.
     """
 
     config: GeneratedMemoryConfig
     network: tuple[str, MMDiT]
-    plan: DenoisePlan
+    serving: Serving
     short: WindowCutter
     long: WindowCutter
     pool: MemoryPool = field(default_factory=MemoryPool)
@@ -72,7 +72,7 @@ class GeneratedMemory:
         device = next(live.parameters()).device
         precision = choose_precision(device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            self.pool.refill(self._frozen, self.plan, self.long.cut(sequence, start).to(device))
+            self.pool.refill(self._frozen, self.serving, self.long.cut(sequence, start).to(device))
 
     def rollout(self, batch: Batch, step: int) -> Batch:
         """The batch, or by chance one whose memory was generated."""

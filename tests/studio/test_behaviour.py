@@ -9,7 +9,7 @@ from flowact.studio.behaviour import MIN_SEGMENT_S, plan_segments
 from flowact.studio.performance import GESTURES, STATES
 
 
-def test_segments_cover_the_clip_and_talk_is_about_sixty_percent():
+def test_segments_cover_the_clip_and_talk_is_about_half():
     time, gestures = Counter(), set()
     for seed in range(600):
         segments = plan_segments(np.random.default_rng(seed), 120)
@@ -23,7 +23,7 @@ def test_segments_cover_the_clip_and_talk_is_about_sixty_percent():
             gestures.add(segment.gesture)
     assert set(time) == set(STATES)
     assert gestures == set(GESTURES)
-    assert 0.5 < time["talk"] / sum(time.values()) < 0.7
+    assert 0.42 < time["talk"] / sum(time.values()) < 0.58
 
 
 @pytest.mark.parametrize("state", STATES)

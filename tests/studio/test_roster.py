@@ -26,3 +26,10 @@ def test_a_shard_holds_whole_people_of_its_own_split():
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ConfigError, match="takes is 0; expected at least 1"):
         DatasetSettings(identities=1, takes=0)
+
+
+def test_more_people_can_be_added_to_a_set():
+    shards = plan_shards(DatasetSettings(identities=40, takes=1, first=100))
+    clips = [clip for shard in shards for clip in shard.clips]
+    assert sorted({clip.identity for clip in clips}) == list(range(100, 140))
+    assert all((clip.split == "val") == is_held_out(clip.identity) for clip in clips)

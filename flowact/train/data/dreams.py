@@ -16,13 +16,12 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.device import choose_precision
-from flowact.diffusion.guidance import NoGuidance
-from flowact.diffusion.plan import Staircase
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
-from flowact.rollout.generate import StreamState, shift
+from flowact.rollout.generate import Serving, StreamState, shift
 from flowact.train.data.encode import still_frames
 from flowact.train.data.frames import BOXES, FrameStore
+from flowact.train.data.labels import MOUTH_LABELS
 from flowact.train.data.latents import WindowCutter
 from flowact.train.stage import Batch, Place
 
@@ -42,9 +41,8 @@ class Dreams:
 
 def dream(
     backbone: MMDiT,
-    plan: Staircase,
+    serving: Serving,
     cutter: WindowCutter,
-    noise_scale: float,
     every: int = 8,
     stills: int = 1,
     rows: int = 16,
@@ -53,9 +51,8 @@ def dream(
 
     Args:
         backbone: a trained one.
-        plan: as it will be served.
+        serving: how it will be let run.
         cutter: cuts windows of as many chunks as the plan holds.
-        noise_scale: as it will be served.
         every: latent frames between two chunks.
         stills: how many of each clip's stills, from the first on.
         rows: windows at once.
@@ -68,10 +65,10 @@ def dream(
         window = cutter.cut(clip * store.stills.shape[1] + still, start).to(device)
         state = StreamState.start(window.bank)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            for i in range(plan.chunks):
+            for i in range(len(serving.plan.entering)):
                 entering = window.conditions.frames(i * LATENTS_PER_CHUNK, (i + 1) * LATENTS_PER_CHUNK)
-                noise = noise_scale * torch.randn_like(window.clean[:, :LATENTS_PER_CHUNK])
-                done, state = shift(backbone, plan, NoGuidance(), state, entering, noise)
+                noise = serving.noise_scale * torch.randn_like(window.clean[:, :LATENTS_PER_CHUNK])
+                done, state = shift(backbone, serving.plan, serving.guidance, state, entering, noise)
         assert done is not None, "a stream as long as its plan is full"
         latents = done.latents.float().cpu()
         made.append(cutter.anchor.absolute(latents, store.stills[clip, still].float()).half())
@@ -125,11 +122,16 @@ class DreamBatches:
         cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
         shown = first + int(still_frames(number, length)[still])
         offset = np.array([x, y, x, y], np.float32)
-        return {name: self.frames.tracks[name][span] - offset for name in BOXES} | {
-            "latents": cells.float().numpy(),
-            "clip": self.frames.frames[span, cut[0], cut[1]],
-            "reference": self.frames.frames[shown, cut[0], cut[1]],
-        }
+        labels = {name: self.frames.tracks[name][span] for name in MOUTH_LABELS}
+        return (
+            labels
+            | {name: self.frames.tracks[name][span] - offset for name in BOXES}
+            | {
+                "latents": cells.float().numpy(),
+                "clip": self.frames.frames[span, cut[0], cut[1]],
+                "reference": self.frames.frames[shown, cut[0], cut[1]],
+            }
+        )
 
     def _corner(self, face_box: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
         """Column and row of the first cell of a crop around the lower half of the face, give or take a cell or two."""

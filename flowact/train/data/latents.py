@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,23 @@ class LatentStore:
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name).numpy())
         (folder / "store.json").write_text(json.dumps({"captions": self.captions, "meta": self.meta}))
+
+    @staticmethod
+    def join(stores: Sequence[LatentStore]) -> LatentStore:
+        """All clips of several stores, in order.
+
+        Raises:
+            ConfigError: their clips differ in shape.
+        """
+        if len({store.latents.shape[1:] for store in stores}) != 1:
+            shapes = ", ".join(str(tuple(store.latents.shape[1:])) for store in stores)
+            raise ConfigError(f"Latent stores to join need clips of one length and shape; got {shapes}.")
+        captions, known = [], 0
+        for store in stores:
+            captions += [[(a, b, known + n) for a, b, n in clip] for clip in store.captions]
+            known += len(store.text)
+        arrays = {name: torch.cat([getattr(store, name) for store in stores]) for name in ARRAYS}
+        return LatentStore(**arrays, captions=captions, meta=[one for store in stores for one in store.meta])
 
     @property
     def clips(self) -> int:

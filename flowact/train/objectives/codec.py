@@ -17,11 +17,12 @@ from torch.nn import functional as F
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.models.video_vae.model import VideoVAE
-from flowact.train.data.labels import LABEL_SCALE, LABELS
+from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
+from flowact.train.objectives.mouth import MouthReading
 
-MOUTH_LABELS = {name: LABELS[name] for name in ("visemes", "mouth_open")}
-EYE_LABELS = {name: LABELS[name] for name in ("eye_open", "gaze")}
-FACE_LABELS = {name: LABELS[name] for name in ("head",)}
+_MOUTH = {name: LABELS[name] for name in MOUTH_LABELS}
+_EYES = {name: LABELS[name] for name in ("eye_open", "gaze")}
+_FACE = {name: LABELS[name] for name in ("head",)}
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,18 @@ class LabelHead(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
             nn.SiLU(),
         )
-        self.mouth = nn.Linear(width, FRAMES_PER_LATENT * sum(MOUTH_LABELS.values()))
-        self.eyes = nn.Linear(width, FRAMES_PER_LATENT * sum(EYE_LABELS.values()))
-        self.face = nn.Linear(width, FRAMES_PER_LATENT * sum(FACE_LABELS.values()))
+        self.mouth = nn.Linear(width, FRAMES_PER_LATENT * sum(_MOUTH.values()))
+        self.eyes = nn.Linear(width, FRAMES_PER_LATENT * sum(_EYES.values()))
+        self.face = nn.Linear(width, FRAMES_PER_LATENT * sum(_FACE.values()))
 
     def forward(self, latents: Tensor, regions: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Latents [B, T, C, h, w] and masks "mouth", "eyes", "face" [B, T, h, w] to labels [B, 4T, n]."""
         features = self.look(latents.flatten(0, 1)).float()
         found: dict[str, Tensor] = {}
         for name, linear, labels in (
-            ("mouth", self.mouth, MOUTH_LABELS),
-            ("eyes", self.eyes, EYE_LABELS),
-            ("face", self.face, FACE_LABELS),
+            ("mouth", self.mouth, _MOUTH),
+            ("eyes", self.eyes, _EYES),
+            ("face", self.face, _FACE),
         ):
             mask = regions[name].flatten(0, 1)
             pooled = torch.einsum("nchw,nhw->nc", features, mask) / mask.sum((1, 2)).clamp_min(1e-3)[:, None]
@@ -115,22 +116,29 @@ class CodecObjective(nn.Module):
         return torch.stack(errors).mean()
 
 
-class DecoderObjective:
-    """The pictures' part of `CodecObjective` for latents that are given: (codec, batch) -> (loss, metrics).
+class DecoderObjective(nn.Module):
+    """The pictures' part of `CodecObjective` for latents that are given, and mouths that read right: see MouthReading.
 
-    The batch holds `latents` [B, T, C, H / 16, W / 16] and the pictures and boxes that `CodecObjective` takes.
+    The batch holds `latents` [B, T, C, H / 16, W / 16], the pictures and boxes that `CodecObjective` takes, and the
+    labels of the mouth. Its own parameters are the mouth reader's; train them with the codec's.
     """
 
     def __init__(self, config: CodecObjectiveConfig) -> None:
+        super().__init__()
         self.config = config
+        self.mouth = MouthReading()
 
-    def __call__(self, codec: VideoVAE, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, codec: VideoVAE, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss (scalar) and metrics (detached scalars)."""
         clip, reference = to_pixels(batch["clip"]), to_pixels(batch["reference"])
         latents = batch["latents"].float()
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
         decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
-        return picture_error(decoded.float(), clip, reference, region_masks(batch, *clip.shape[-2:]), self.config)
+        decoded = decoded.float()
+        regions = region_masks(batch, *clip.shape[-2:])
+        loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
+        read, found = self.mouth(decoded, clip, batch)
+        return loss + read, {**metrics, **found}
 
 
 def picture_error(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flowact.core.clock import LATENTS_PER_CHUNK
-from flowact.diffusion.guidance import GUIDANCE_UNIT, ClassifierFree
+from flowact.diffusion.guidance import GUIDANCE_UNIT, VoiceGuidance
 from flowact.diffusion.path import add_noise, spread
 from flowact.diffusion.plan import Staircase
 from flowact.models.mmdit.model import MMDiT
@@ -23,16 +23,18 @@ from flowact.rollout.window import Window, split_chunks
 
 @dataclass(frozen=True)
 class SegmentDistillation:
-    """The objective: a frozen teacher, the plan it follows, and the guidance weights it is asked for.
+    """The objective: a frozen teacher, the plan it follows, and the voice guidance it is asked for.
 
     Attributes:
         teacher: frozen undistilled network.
         plan: the teacher's staircase, with its micro-steps.
+        region: [H, W] in 0..1, where in the frame the voice is guided.
         weights: (lowest, highest) guidance weight, drawn evenly for each batch.
     """
 
     teacher: MMDiT
     plan: Staircase
+    region: Tensor
     weights: tuple[float, float] = (1.0, 3.0)
 
     def loss(self, student: MMDiT, window: Window, noise: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -43,7 +45,7 @@ class SegmentDistillation:
         level = torch.tensor(entering).repeat_interleave(LATENTS_PER_CHUNK).expand(len(noise), -1).to(noise)
         chunks = split_chunks(window, add_noise(window.clean, noise, level), entering)
         with torch.no_grad():
-            landed = denoise(self.teacher, self.plan, ClassifierFree(weight), chunks, window.bank)
+            landed = denoise(self.teacher, self.plan, VoiceGuidance(weight, self.region), chunks, window.bank)
         start = stack(chunks, entering)
         fall = level - levels_per_frame(landed, tuple(c.level for c in landed)).to(level)
         target = (start.latents - torch.cat([c.latents for c in landed], 1)) / spread(fall, start.latents)

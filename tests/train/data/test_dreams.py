@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from flowact.core.device import choose_precision
-from flowact.diffusion.guidance import NoGuidance
+from flowact.diffusion.guidance import VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
-from flowact.rollout.generate import StreamState, shift
+from flowact.rollout.generate import Serving, StreamState, shift
 from flowact.train.data.dreams import DreamBatches, Dreams, dream
 from flowact.train.data.encode import STILLS, still_frames
 from flowact.train.data.frames import BOXES, FrameStore
@@ -54,9 +54,9 @@ def test_dreams_are_what_the_serving_loop_makes_of_real_memory(store: LatentStor
         )
     )
     cutter = WindowCutter(store, anchor, BankConfig(), 3)
-    plan = Staircase(micro_steps=1)
+    serving = Serving(Staircase(micro_steps=1), VoiceGuidance(2.0, anchor.mouth), 0.7)
     torch.manual_seed(1)
-    dreams = dream(net, plan, cutter, 0.7, every=2, stills=2, rows=5)
+    dreams = dream(net, serving, cutter, every=2, stills=2, rows=5)
     assert dreams.latents.shape == (CLIPS, 2, 2, 3, 4, GRID, GRID)
     assert dreams.starts.tolist() == [0, 2]
     torch.manual_seed(1)
@@ -67,7 +67,7 @@ def test_dreams_are_what_the_serving_loop_makes_of_real_memory(store: LatentStor
         entering = window.conditions.frames(3 * i, 3 * i + 3)
         noise = noise if i == 0 else 0.7 * torch.randn(5, 3, 4, GRID, GRID)
         with torch.autocast("cpu", choose_precision(torch.device("cpu"))):
-            done, stream = shift(net, plan, NoGuidance(), stream, entering, noise)
+            done, stream = shift(net, serving.plan, serving.guidance, stream, entering, noise)
     expected = anchor.absolute(done.latents.float(), store.stills[[0, 0, 0, 0, 1], [0, 0, 1, 1, 0]].float())
     torch.testing.assert_close(dreams.latents.flatten(0, 2)[:5], expected.half())
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,11 @@ import torch
 
 from flowact.core.errors import ConfigError
 from flowact.core.types import Chunk
+from flowact.diffusion.guidance import NoGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor, AnchorConfig
+from flowact.rollout.generate import Serving
 from flowact.rollout.self_forcing import MemoryPool
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.stage import Place
@@ -91,7 +94,8 @@ def test_a_chunk_carries_the_caption_of_its_middle(cutter: WindowCutter, store: 
 def test_generated_memory_is_matched_to_the_real_latents_that_follow(cutter: WindowCutter) -> None:
     long = WindowCutter(cutter.store, cutter.anchor, BANK, chunks=6)
     pool = MemoryPool(capacity=100)
-    pool.refill(FakeBackbone(), Staircase(micro_steps=1), long.cut(torch.tensor([1, 3]), torch.tensor([0, 3])))
+    serving = Serving(Staircase(micro_steps=1), NoGuidance())
+    pool.refill(FakeBackbone(), serving, long.cut(torch.tensor([1, 3]), torch.tensor([0, 3])))
     assert [m.start for m in pool.entries] == [3, 6, 6, 9, 9, 12, 12, 15]
     drawn = pool.draw(16, cutter.cut)
     for row in range(16):
@@ -100,6 +104,17 @@ def test_generated_memory_is_matched_to_the_real_latents_that_follow(cutter: Win
         assert not torch.equal(drawn.bank.recent[row], real.bank.recent[0])
         mean_voice = real.bank.conditions.audio[0, -1].mean()
         torch.testing.assert_close(drawn.bank.recent[row, -1], mean_voice.expand_as(drawn.bank.recent[row, -1]))
+
+
+def test_joined_stores_keep_each_clip_with_its_own_captions(store: LatentStore) -> None:
+    other = replace(store, text=store.text + 1, latents=store.latents + 1)
+    joined = LatentStore.join([store, other])
+    assert joined.clips == 2 * store.clips
+    first, second = joined.captions[0], joined.captions[store.clips]
+    assert torch.equal(joined.text[second[0][2]], joined.text[first[0][2]] + 1)
+    assert torch.equal(joined.latents[store.clips :], other.latents)
+    with pytest.raises(ConfigError, match="one length"):
+        LatentStore.join([store, replace(store, latents=store.latents[:, 1:])])
 
 
 def test_a_store_survives_the_disk_and_a_foreign_folder_is_refused(store: LatentStore, tmp_path: Path) -> None:

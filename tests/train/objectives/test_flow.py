@@ -78,17 +78,20 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn_until_there_is_guid
                 p.add_(0.05 * torch.randn_like(p))
     teacher = copy.deepcopy(net).eval()
     noise = torch.randn_like(window.clean)
-    alone = SegmentDistillation(teacher, Staircase(micro_steps=1), weights=(1.0, 1.0))
+    everywhere = torch.ones(window.clean.shape[-2:])
+    alone = SegmentDistillation(teacher, Staircase(micro_steps=1), everywhere, weights=(1.0, 1.0))
     assert float(alone.loss(net, window, noise)[0].detach()) < 1e-9
-    guided = SegmentDistillation(teacher, Staircase(micro_steps=1), weights=(4.0, 4.0))
+    guided = SegmentDistillation(teacher, Staircase(micro_steps=1), everywhere, weights=(4.0, 4.0))
     assert float(guided.loss(net, window, noise)[0].detach()) > 1e-6
-    many = SegmentDistillation(teacher, Staircase(micro_steps=3), weights=(1.0, 1.0))
+    many = SegmentDistillation(teacher, Staircase(micro_steps=3), everywhere, weights=(1.0, 1.0))
     assert float(many.loss(net, window, noise)[0].detach()) > 1e-6
 
 
 def test_distilling_moves_the_student_only(net: MMDiT, window: Window) -> None:
     teacher = copy.deepcopy(net).requires_grad_(False)
-    loss, _ = SegmentDistillation(teacher, Staircase(micro_steps=2)).loss(net, window, torch.randn_like(window.clean))
+    everywhere = torch.ones(window.clean.shape[-2:])
+    distillation = SegmentDistillation(teacher, Staircase(micro_steps=2), everywhere)
+    loss, _ = distillation.loss(net, window, torch.randn_like(window.clean))
     loss.backward()
     assert all(p.grad is None for p in teacher.parameters())
 

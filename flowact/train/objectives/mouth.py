@@ -1,0 +1,84 @@
+"""Mouths must read alike, not only look alike: half an opening drawn as a closed mouth costs few pixels and every word.
+
+A small network learns from true pictures what a mouth does, and the codec's pictures must leave the same traces in it
+(after Johnson et al. 2016, "Perceptual losses for real-time style transfer and super-resolution"). It exists in
+training only; the judges of the lips (`flowact.evaluate`) are other networks that never shape a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from flowact.models.video_vae.blocks import blocks, conv
+from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
+
+CROP_PX = 48
+_REACH = 0.3
+"""Half the side of the crop, in widths of the face."""
+
+
+class MouthReader(nn.Module):
+    """Crops of the mouth to traces, coarser and coarser, and to the labels."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.stem = conv(3 * 4, width, 3)
+        self.fine = blocks(1, width)
+        self.down = conv(4 * width, 2 * width, 1)
+        self.coarse = blocks(1, 2 * width)
+        self.last = conv(8 * width, 3 * width, 1)
+        self.labels = nn.Linear(3 * width * (CROP_PX // 8) ** 2, sum(LABELS[name] for name in MOUTH_LABELS))
+
+    def forward(self, crops: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Crops [N, 3, 48, 48] in -1..1 to three maps of features and the labels [N, 16]."""
+        fine = self.fine(self.stem(F.pixel_unshuffle(crops, 2)))
+        coarse = self.coarse(self.down(F.pixel_unshuffle(fine, 2)))
+        last = F.silu(self.last(F.pixel_unshuffle(coarse, 2)))
+        return [fine, coarse, last], self.labels(last.flatten(1))
+
+
+class MouthReading(nn.Module):
+    """(decoded, clip, batch) -> (loss, metrics). Its parameters are the reader's; train them with the codec's.
+
+    The batch holds `mouth_box`, `face_box` [B, F, 4] in pixels, `visemes` [B, F, 15] and `mouth_open` [B, F].
+    """
+
+    def __init__(self, label_weight: float = 0.1, trace_weight: float = 0.1) -> None:
+        super().__init__()
+        self.reader = MouthReader()
+        self.label_weight, self.trace_weight = label_weight, trace_weight
+
+    def forward(self, decoded: Tensor, clip: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Decoded and true pictures [B, F, 3, H, W] in -1..1 to the loss (scalar) and metrics (detached scalars)."""
+        grid = _grid(batch["mouth_box"].flatten(0, 1), batch["face_box"].flatten(0, 1), clip.shape[-1])
+        known = [batch[name].float().reshape(len(grid), -1) * LABEL_SCALE[name] for name in MOUTH_LABELS]
+        labels = torch.cat(known, 1)
+        true, drawn = (F.grid_sample(x.flatten(0, 1).float(), grid, align_corners=False) for x in (clip, decoded))
+        traces, read = self.reader(true)
+        learnt = F.smooth_l1_loss(read.float(), labels)
+        # The reader must not learn to like what the codec draws.
+        fixed = {name: value.detach() for name, value in self.reader.named_parameters()}
+        drawn_traces, drawn_read = functional_call(self.reader, fixed, (drawn,))
+        wrong = F.smooth_l1_loss(drawn_read.float(), labels)
+        apart = torch.stack([_apart(a, b.detach()) for a, b in zip(drawn_traces, traces)]).mean()
+        loss = learnt + self.label_weight * wrong + self.trace_weight * apart
+        return loss, {"read_true": learnt.detach(), "read_drawn": wrong.detach(), "traces": apart.detach()}
+
+
+def _grid(mouth: Tensor, face: Tensor, side_px: int) -> Tensor:
+    """Where the crops [N, 48, 48, 2] look; their size is the face's, since the mouth's would tell how open it is."""
+    centre = (mouth[:, :2] + mouth[:, 2:]) / side_px - 1
+    reach = _REACH * 2 * (face[:, 2] - face[:, 0]) / side_px
+    line = torch.linspace(-1, 1, CROP_PX, device=mouth.device)
+    offset = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+    return centre[:, None, None] + reach[:, None, None, None] * offset
+
+
+def _apart(drawn: Tensor, true: Tensor) -> Tensor:
+    """Mean squared distance of the feature vectors at each place, each at unit length."""
+    return (F.normalize(drawn.float(), dim=1) - F.normalize(true.float(), dim=1)).square().sum(1).mean()

@@ -192,7 +192,7 @@ def backbone(context: RunContext) -> list[Stage]:
     hints = Hints(net).to(context.device)
     cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
     memory = GeneratedMemory(
-        GeneratedMemoryConfig(every=80, share_from=0.0 if fresh else 0.5),
+        GeneratedMemoryConfig(every=120, share_from=0.0 if fresh else 0.5),
         ("backbone", net),
         served(anchor, context.device),
         cutter,

@@ -29,13 +29,13 @@ JudgesFolder = Annotated[Path | None, typer.Option(help="folder of the judges; t
 
 @app.command("train-judges")
 def train_judges_command(
-    data: Data,
+    data: Annotated[list[Path], typer.Option(help="folder of dataset shards; may be given more than once")],
     out: Annotated[Path, typer.Option(help="folder for the judges' weights")],
     clips: Annotated[int, typer.Option(help="training clips to look at")] = JudgeSettings.clips,
-    passes: Annotated[float, typer.Option(help="over their pictures, for each judge")] = JudgeSettings.passes,
+    passes: Annotated[float, typer.Option(help="over their pictures, for the locator")] = JudgeSettings.passes,
     seed: Annotated[int, typer.Option(help="of everything random")] = 0,
 ) -> None:
-    """Train the judges on the split "train" and check them on "val"; minutes on one processor core."""
+    """Train the judges on the split "train" and check them on "val"; a quarter of an hour on two cores."""
     train_judges(data, out, JudgeSettings(clips=_positive("--clips", clips), passes=passes, seed=seed))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,16 @@ from numpy.typing import NDArray
 
 from flowact.core.clock import FPS
 from flowact.core.errors import ConfigError
-from flowact.evaluate.judges import hand_mask
-from flowact.evaluate.looking import MARGIN, Float, Frames, see_face, see_mouth, see_whole
+from flowact.evaluate.judge_tracks import as_left, join_tracks, read_labels
+from flowact.evaluate.looking import MARGIN, Float, Frames, find_hand, see_face, see_hand, see_mouth, see_whole
 from flowact.evaluate.metrics.behaviour import asked_action
-from flowact.evaluate.probes import FACE_UNITS_READ, HAND_LABELS, SCALE
+from flowact.evaluate.probes import HAND_SHAPE
 from flowact.studio.clipfile import LABELS, WORDS, Sample, read_clip
-from flowact.studio.performance import FACE_UNITS
+from flowact.studio.performance import LANDMARKS
 
 _TAKES = 2
-EVERY_FRAMES = 2
-_UNITS = [FACE_UNITS.index(name) for name in FACE_UNITS_READ]
+EVERY_FRAMES = 3
+_WRISTS = [LANDMARKS.index(name) for name in ("wrist_left", "wrist_right")]
 
 
 @dataclass(frozen=True)
@@ -58,37 +60,57 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stretch:
-    """One stretch of behaviour: tracks [T, TRACK_WIDTH] over `length_s`, and the action that is seen."""
+    """One stretch of behaviour: tracks [T, TRACK_WIDTH] at the rate of frames, and the action that is seen."""
 
     tracks: Float
-    length_s: float
     action: str
 
 
 @dataclass(frozen=True)
+class Score:
+    """The labels of one clip of F frames.
+
+    Attributes:
+        tracks: [F, TRACK_WIDTH].
+        drivers: [F, 58] weights of visemes and face units, which the render was made from.
+        openings: [F, 3] of mouth, left and right eye, which the render shows.
+        segments: state, gesture, start_s, end_s.
+    """
+
+    tracks: Float
+    drivers: Float
+    openings: Float
+    segments: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Pictures:
-    """N frames as the judges look at them, with their labels (see `flowact.evaluate.probes`).
+    """N frames as the judges look at them, with their labels (see `flowact.evaluate.probes`), and M hands in them.
 
     Attributes:
         whole, mouth, face: uint8 pictures; the crops are wider by MARGIN.
-        place: [N, 6] mouth centre and face box in shares of the side.
-        pose: [N, 10]. hands: [N, 28]. seen: [N, 28] 1 where the hand is in the picture. labels: [N, 13] of the face.
+        hand: uint8 pictures of the hands in the frames, wider likewise, every right one mirrored.
+        place: [N, 10] mouth centre, face box and hand centres in shares of the side.
+        pose: [N, 10]. wrist: [N, 6]. seen: [N, 2] 1 where the hand is in the picture. labels: [N, 13] of the face.
         opening: [N, 1].
+        shape: [M, 11] palm, fingers and curl of each hand as of a left one.
         identity: [N] number of the person.
-        clips: (first frame, behind last) and segments of every clip.
+        clips: how many clips they are from.
     """
 
     whole: Frames
     mouth: Frames
     face: Frames
+    hand: Frames
     place: Float
     pose: Float
-    hands: Float
+    wrist: Float
     seen: Float
     labels: Float
     opening: Float
+    shape: Float
     identity: NDArray[np.int64]
-    clips: list[tuple[int, int, list[dict[str, Any]]]]
+    clips: int
 
 
 def index_shards(shards: Sequence[Path]) -> list[Entry]:
@@ -122,64 +144,82 @@ def choose(entries: Sequence[Entry], clips: int, seed: int = 0) -> list[Entry]:
     return ranked[:clips]
 
 
+def part_people(entries: Sequence[Entry], every: int) -> tuple[list[Entry], list[Entry]]:
+    """The clips of most people, and those of every so manieth person."""
+    aside = set(sorted({entry.identity for entry in entries})[::every])
+    return [e for e in entries if e.identity not in aside], [e for e in entries if e.identity in aside]
+
+
 def load_pictures(entries: Sequence[Entry]) -> Pictures:
-    """Decode clips and keep every second frame as the judges look at it."""
+    """Decode clips and keep every third frame as the judges look at it."""
     parts: dict[str, list[Any]] = defaultdict(list)
-    clips, total = [], 0
-    for entry in entries:
-        sample = entry.sample()
-        frames, size = sample.frames[::EVERY_FRAMES], sample.frames.shape[1]
-        tracks = {name: track[::EVERY_FRAMES] for name, track in sample.tracks.items()}
-        box, face = tracks["mouth_box"] / size, tracks["face_box"] / size
-        mouth = (box[:, :2] + box[:, 2:]) / 2
-        values = read_labels(tracks)
-        parts["whole"].append(see_whole(frames))
-        parts["mouth"].append(see_mouth(frames, mouth, face, MARGIN))
-        parts["face"].append(see_face(frames, face, MARGIN))
-        parts["place"].append(np.concatenate([mouth, face], 1))
-        for name, value in values.items():
-            parts[name].append(value)
-        parts["identity"].append(np.full(len(frames), int(sample.meta["identity"])))
-        clips.append((total, total + len(frames), sample.meta["segments"]))
-        total += len(frames)
-    return Pictures(clips=clips, **{name: np.concatenate(values) for name, values in parts.items()})
+    # Decoding and scaling leave the interpreter free.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(_look, entries):
+            for name, value in found.items():
+                parts[name].append(value)
+    return Pictures(clips=len(entries), **{name: np.concatenate(values) for name, values in parts.items()})
 
 
-def read_labels(tracks: dict[str, Float]) -> dict[str, Float]:
-    """The labels of F frames in the judges' order: pose, hands, seen, labels, opening."""
-    frames = len(tracks["head"])
-    scaled = {name: tracks[name] * factor for name, factor in SCALE.items()}
+def _look(entry: Entry) -> dict[str, Any]:
+    sample = entry.sample()
+    frames, size = sample.frames[::EVERY_FRAMES], sample.frames.shape[1]
+    tracks = {name: track[::EVERY_FRAMES] for name, track in sample.tracks.items()}
+    box, face = tracks["mouth_box"] / size, tracks["face_box"] / size
+    mouth = (box[:, :2] + box[:, 2:]) / 2
+    wrists = tracks["landmarks"][:, _WRISTS] / size
+    seen = tracks["hand_visible"]
+    hands, shapes, centres = [], [], []
+    for side in range(2):
+        centre = find_hand(wrists[:, side], tracks["fingers"][:, side], face)
+        known = seen[:, side] > 0.5
+        crops = see_hand(frames[known], centre[known], face[known], MARGIN)
+        hands.append(crops[:, :, ::-1] if side else crops)
+        hand = np.concatenate([tracks[name][known, side] for name in ("wrist", *HAND_SHAPE)], 1)
+        shapes.append(as_left(hand, side)[:, tracks["wrist"].shape[-1] :])
+        centres.append(np.nan_to_num(centre))
+    values = read_labels(tracks)
     return {
-        "pose": np.concatenate([scaled["head"], scaled["torso"], tracks["shoulders"], tracks["hand_visible"]], 1),
-        "hands": np.concatenate([tracks[name].reshape(frames, -1) for name in HAND_LABELS], 1),
-        "seen": hand_mask(tracks["hand_visible"]),
-        "labels": np.concatenate([scaled["gaze"], tracks["eye_open"], tracks["face"][:, _UNITS]], 1),
-        "opening": tracks["mouth_open"][:, None],
+        "whole": see_whole(frames),
+        "mouth": see_mouth(frames, mouth, face, MARGIN),
+        "face": see_face(frames, face, MARGIN),
+        "hand": np.concatenate(hands),
+        "place": np.concatenate([mouth, face, *centres], 1).astype(np.float32),
+        "pose": values["pose"],
+        "wrist": tracks["wrist"].reshape(len(frames), -1),
+        "seen": seen,
+        "labels": values["labels"],
+        "opening": values["opening"],
+        "shape": np.concatenate(shapes),
+        "identity": np.full(len(frames), int(sample.meta["identity"])),
     }
 
 
-def join_tracks(values: dict[str, Float]) -> Float:
-    """What `read_labels` gives as tracks [F, TRACK_WIDTH]; a hand out of the picture is zero, as in `read_whole`."""
-    parts = [values["pose"], values["hands"] * values["seen"], values["labels"], values["opening"]]
-    return np.concatenate(parts, 1).astype(np.float32)
-
-
-def load_stretches(entries: Sequence[Entry]) -> list[Stretch]:
-    """Every stretch of behaviour with its true tracks; no picture is decoded."""
-    stretches: list[Stretch] = []
+def load_scores(entries: Sequence[Entry]) -> list[Score]:
+    """The labels of clips; no picture is decoded."""
+    scores: list[Score] = []
     for entry in entries:
         files = entry.read((LABELS, WORDS))
         with np.load(io.BytesIO(files[LABELS])) as packed:
-            values = read_labels({name: packed[name].astype(np.float32) for name in packed.files})
-        stretches += cut_stretches(join_tracks(values), json.loads(files[WORDS])["segments"], FPS)
-    return stretches
+            tracks = {name: packed[name].astype(np.float32) for name in packed.files}
+        scores.append(
+            Score(
+                join_tracks(tracks),
+                np.concatenate([tracks["visemes"], tracks["face"]], 1),
+                np.concatenate([tracks["mouth_open"][:, None], tracks["eye_open"]], 1),
+                json.loads(files[WORDS])["segments"],
+            )
+        )
+    return scores
 
 
-def cut_stretches(tracks: Float, segments: list[dict[str, Any]], rate_hz: float) -> list[Stretch]:
-    """Cut the tracks [F, TRACK_WIDTH] of a clip, `rate_hz` rows a second, at its segments."""
+def cut_stretches(tracks: Float, segments: Sequence[dict[str, Any]], rate_hz: float = FPS) -> list[Stretch]:
+    """Cut the tracks [F, TRACK_WIDTH] of a clip, `rate_hz` rows a second, at its segments; those that end behind its
+    end, or last less than two rows, are left out.
+    """
     found = []
     for segment in segments:
-        part = tracks[round(segment["start_s"] * rate_hz) : round(segment["end_s"] * rate_hz)]
-        if len(part) >= 2:
-            found.append(Stretch(part, len(part) / rate_hz, asked_action(segment["state"], segment["gesture"])))
+        first, last = round(segment["start_s"] * rate_hz), round(segment["end_s"] * rate_hz)
+        if last <= len(tracks) and last - first >= 2:
+            found.append(Stretch(tracks[first:last], asked_action(segment["state"], segment["gesture"])))
     return found

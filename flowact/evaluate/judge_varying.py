@@ -10,12 +10,6 @@ from flowact.evaluate.judges import to_tensor
 from flowact.evaluate.looking import Frames
 
 
-def middle(crops: Frames, side: int) -> Frames:
-    """The inner side x side pixels of crops that are wider by MARGIN."""
-    edge = (crops.shape[1] - side) // 2
-    return crops[:, edge : edge + side, edge : edge + side]
-
-
 def take_crops(crops: Frames, side: int) -> Tensor:
     """Crops shifted, scaled and turned a little: the locator errs as well."""
     pictures = to_tensor(crops)
@@ -25,13 +19,18 @@ def take_crops(crops: Frames, side: int) -> Tensor:
     shift = (torch.rand(n, 2) - 0.5) * 0.3
     cos, sin = scale * turn.cos(), scale * turn.sin()
     matrix = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
-    grid = F.affine_grid(matrix, [n, 3, side, side], align_corners=False)
+    with torch.autocast("cpu", enabled=False):  # half precision would bend a crop by parts of a pixel, and move irises
+        grid = F.affine_grid(matrix, [n, 3, side, side], align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
-def mirror(pictures: Tensor) -> Tensor:
-    """Half of the pictures mirrored."""
-    return torch.where(torch.rand(len(pictures), 1, 1, 1) < 0.5, pictures.flip(-1), pictures)
+def mirror(pictures: Tensor, *labels: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    """Half of the pictures [N, 3, H, W] mirrored, and of each pair of labels [N, D], as they are and mirrored, the one
+    that belongs to the picture.
+    """
+    turned = torch.rand(len(pictures), 1) < 0.5
+    chosen = [torch.where(turned, other, label) for label, other in labels]
+    return torch.where(turned[..., None, None], pictures.flip(-1), pictures), *chosen
 
 
 def vary(pictures: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The judges together: they watch pictures as they come and tell what is seen. Weights: a folder of five networks."""
+"""The judges together: they watch pictures as they come and tell what is seen. Weights: a folder of six networks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from flowact.core.clock import FPS
 from flowact.core.errors import CheckpointError
-from flowact.evaluate.looking import Float, Frames, see_face, see_mouth, see_whole
+from flowact.evaluate.judge_tracks import HAND_COLUMNS, HANDS_SEEN, as_left, hand_mask, take_steps
+from flowact.evaluate.looking import Float, Frames, see_face, see_hand, see_mouth, see_whole
 from flowact.evaluate.metrics.motion import MotionMeter
 from flowact.evaluate.probes import (
-    ACTION_STEPS,
     HAND_LABELS,
     PLACE_LABELS,
     POSE_LABELS,
@@ -34,7 +34,10 @@ FIRST_SECOND, LAST_SECOND = slice(FPS // IDENTITY_EVERY_FRAMES), slice(-(FPS // 
 _NOTES = "judges.json"
 _PLACES = sum(PLACE_LABELS.values())
 _POSES = sum(POSE_LABELS.values())
-HANDS_SEEN = slice(_POSES - POSE_LABELS["hand_visible"], _POSES)
+_WRIST = HAND_LABELS["wrist"] // 2
+_NETWORKS = ("locator", "hand", "mouth", "face", "identity", "action")
+_MAYBE_SEEN = 0.15
+"""Below this a hand is not looked at."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class Judges:
-    """Five trained networks, the identity threshold, and notes on how well they judge true clips."""
+    """Six trained networks, the identity threshold, and notes on how well they judge true clips."""
 
     locator: Reader
+    hand: Reader
     mouth: Reader
     face: Reader
     identity: IdentityProbe
@@ -86,6 +90,7 @@ class Judges:
             ) from error
         return Judges(
             load_model(Reader, folder / "locator"),
+            load_model(Reader, folder / "hand"),
             load_model(Reader, folder / "mouth"),
             load_model(Reader, folder / "face"),
             load_model(IdentityProbe, folder / "identity"),
@@ -96,7 +101,7 @@ class Judges:
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load` reads; half precision keeps it small."""
-        for name in ("locator", "mouth", "face", "identity", "action"):
+        for name in _NETWORKS:
             network = getattr(self, name)
             save_model(network, network.config, folder / name, torch.bfloat16 if name != "action" else torch.float32)
         text = json.dumps(dict(self.notes) | {"same_person_threshold": self.same_person}, indent=1)
@@ -112,8 +117,9 @@ class Judges:
     def name_action(self, tracks: Float) -> Tensor:
         """Scores [actions] of what is done in tracks [F, TRACK_WIDTH] of one stretch of behaviour."""
         with torch.inference_mode():
-            steps, length_s = torch.from_numpy(resample(tracks)), torch.tensor([len(tracks) / FPS])
-            return self.action(steps[None], length_s)[0]
+            steps = torch.from_numpy(take_steps(tracks))
+            scores: Tensor = self.action(steps[None], torch.tensor([len(steps)]))[0]
+            return scores
 
 
 class Watch:
@@ -130,15 +136,17 @@ class Watch:
         """Watch frames [F, H, W, 3]; F may be anything from 1."""
         judges = self._judges
         with torch.inference_mode():
-            where, pose = read_whole(judges.locator, see_whole(frames))
-            mouth_centre, face_box = where[:, :2], where[:, 2:6]
+            places, pose, wrists = read_whole(judges.locator, see_whole(frames))
+            mouth_centre, face_box = places[:, :2], places[:, 2:6]
+            seen = np.clip(pose[:, HANDS_SEEN], 0, 1)
+            hands = read_hands(judges.hand, frames, places, wrists, seen)
             mouth = judges.mouth(to_tensor(see_mouth(frames, mouth_centre, face_box)))
             faces = to_tensor(see_face(frames, face_box))
             face = judges.face(faces)
             chosen = (torch.arange(len(frames)) + self._seen) % IDENTITY_EVERY_FRAMES == 0
             if bool(chosen.any()):
                 self._embeddings.append(judges.identity(faces[chosen]).numpy())
-        self._tracks.append(np.concatenate([pose, face.numpy(), mouth.numpy()], 1))
+        self._tracks.append(np.concatenate([pose, hands, face.numpy(), mouth.numpy()], 1))
         self._motion.add(frames)
         self._seen += len(frames)
 
@@ -150,28 +158,28 @@ class Watch:
         )
 
 
-def read_whole(locator: Reader, pictures: Frames) -> tuple[Float, Float]:
-    """Places [N, 6] and tracks of pose and hands [N, 38]; a hand that is out of the picture reads as zero."""
+def read_whole(locator: Reader, pictures: Frames) -> tuple[Float, Float, Float]:
+    """Places [N, 10], pose [N, 10] and wrists [N, 6] of small whole pictures."""
     values = locator(to_tensor(pictures)).numpy()
-    places, pose, hands = np.split(values, [_PLACES, _PLACES + _POSES], 1)
-    seen = np.clip(pose[:, HANDS_SEEN], 0, 1)
-    return places, np.concatenate([pose, hands * hand_mask(seen)], 1)
+    places, pose, wrists = np.split(values, [_PLACES, _PLACES + _POSES], 1)
+    return places, pose, wrists
 
 
-def hand_mask(seen: Float) -> Float:
-    """[N, 2] (left, right) spread over the hand labels, each stored left then right: [N, 28]."""
-    return np.concatenate([np.repeat(seen, width // 2, 1) for width in HAND_LABELS.values()], 1)
+def read_hands(reader: Reader, frames: Frames, places: Float, wrists: Float, seen: Float) -> Float:
+    """Tracks [N, 28] of both hands, as far as they are `seen` [N, 2]; a hand out of the picture is zero."""
+    both = np.zeros((len(frames), sum(HAND_LABELS.values())), np.float32)
+    for side, columns in enumerate(HAND_COLUMNS):
+        hand = np.zeros((len(frames), len(columns)), np.float32)
+        near = seen[:, side] > _MAYBE_SEEN
+        if near.any():
+            crops = see_hand(frames[near], places[near, 6 + 2 * side : 8 + 2 * side], places[near, 2:6])
+            hand[near, _WRIST:] = reader(to_tensor(crops[:, :, ::-1] if side else crops)).numpy()
+        hand = as_left(hand, side)
+        hand[:, :_WRIST] = wrists[:, side * _WRIST : (side + 1) * _WRIST]
+        both[:, np.asarray(columns) - _POSES] = hand
+    return both * hand_mask(seen)
 
 
 def to_tensor(pictures: Frames) -> Tensor:
     """uint8 [N, H, W, 3] to float [N, 3, H, W] in 0..1."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
-
-
-def resample(tracks: Float) -> Float:
-    """[F, D] at any length to [ACTION_STEPS, D], linear in time."""
-    at = np.linspace(0, len(tracks) - 1, ACTION_STEPS)
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, len(tracks) - 1)
-    share = (at - low)[:, None].astype(np.float32)
-    return np.asarray(tracks[low] * (1 - share) + tracks[high] * share, np.float32)

@@ -1,6 +1,7 @@
 """The judges' networks: small readers of pixels that no training of the avatar ever uses.
 
-frame -> Locator  (where are face and mouth, how are head and hands held)
+frame -> Locator  (where are face, mouth and hands, how are head, chest and arms held)
+      -> hand crops -> hand reader    (how are palm and fingers held)
       -> mouth crop -> mouth reader   (how far is the mouth open)
       -> face crop  -> face reader    (gaze, lids, expression)
                     -> IdentityProbe  (who is it)
@@ -17,11 +18,13 @@ from torch.nn import functional as F
 
 from flowact.studio.performance import GESTURES, STATES
 
-PLACE_LABELS = {"mouth_centre": 2, "face_box": 4}
-"""In shares of the picture's side."""
+PLACE_LABELS = {"mouth_centre": 2, "face_box": 4, "hand_centres": 4}
+"""In shares of the picture's side; a hand's is known where the hand is in the picture."""
 POSE_LABELS = {"head": 3, "torso": 3, "shoulders": 2, "hand_visible": 2}
 HAND_LABELS = {"wrist": 6, "palm": 6, "fingers": 6, "curl": 10}
-"""Known where the hand is in the picture."""
+"""Left, then right; known where the hand is in the picture. The locator reads the wrists, the hand reader the rest."""
+HAND_SHAPE = {name: width // 2 for name, width in HAND_LABELS.items() if name != "wrist"}
+"""What the hand reader reads of one hand; a right hand is mirrored into a left one before."""
 FACE_UNITS_READ = (
     "browDownLeft",
     "browInnerUp",
@@ -42,8 +45,8 @@ ACTIONS = (*(g for g in GESTURES if g != "none"), *(s for s in STATES if s != "g
 
 TRACK_WIDTH = sum((POSE_LABELS | HAND_LABELS | FACE_LABELS).values()) + 1
 """What the action probe is told of each frame: pose, hands, face and mouth opening."""
-ACTION_STEPS = 32
-"""A stretch of any length is resampled to so many steps."""
+ACTION_EVERY_FRAMES = 2
+"""The action probe takes means of so many frames: twelve and a half steps a second, so that claps stay claps."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,14 @@ class IdentityProbe(Reader):
 class ActionConfig:
     """Width of the action probe."""
 
-    width: int = 64
+    width: int = 72
 
 
 class ActionProbe(nn.Module):
-    """Tracks [N, ACTION_STEPS, TRACK_WIDTH] and the stretch's length [N] in seconds to scores [N, actions]."""
+    """Tracks [N, T, TRACK_WIDTH], of which the first `steps` [N] count, to scores [N, actions].
+
+    It is told nothing of a stretch's length: only what is seen speaks.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -114,23 +120,22 @@ class ActionProbe(nn.Module):
         w = config.width
         self.register_buffer("mean", torch.zeros(TRACK_WIDTH))
         self.register_buffer("deviation", torch.ones(TRACK_WIDTH))
-        self.layers = nn.Sequential(
-            nn.Conv1d(TRACK_WIDTH + 1, w, 5, padding=2),
-            nn.SiLU(),
-            nn.Conv1d(w, w, 5, padding=2, stride=2),
-            nn.SiLU(),
-            nn.Conv1d(w, w, 5, padding=2, stride=2),
-            nn.SiLU(),
+        self.layers = nn.ModuleList(
+            nn.Conv1d(inside, w, 5, padding=2 * dilation, dilation=dilation)
+            for inside, dilation in ((TRACK_WIDTH, 1), (w, 2), (w, 4))
         )
-        self.drop = nn.Dropout(0.2)
+        self.drop = nn.Dropout(0.25)
         self.read = nn.Linear(2 * w, len(ACTIONS))
 
-    def forward(self, tracks: Tensor, length_s: Tensor) -> Tensor:
-        """Tracks to scores."""
-        x = ((tracks - self.mean) / self.deviation).clamp(-4, 4)
-        length = (length_s / 4).expand(tracks.shape[1], -1).T[..., None]
-        x = self.layers(torch.cat([x, length], -1).transpose(1, 2))
-        scores: Tensor = self.read(self.drop(torch.cat([x.mean(-1), x.amax(-1)], -1)))
+    def forward(self, tracks: Tensor, steps: Tensor) -> Tensor:
+        """Tracks to scores; what lies behind a stretch's steps changes nothing."""
+        inside = (torch.arange(tracks.shape[1], device=tracks.device) < steps[:, None])[:, None]
+        x = ((tracks - self.mean) / self.deviation).clamp(-4, 4).transpose(1, 2) * inside
+        for layer in self.layers:
+            x = F.silu(layer(x)) * inside
+        mean = x.sum(-1) / steps[:, None]
+        peak = x.masked_fill(~inside, -torch.inf).amax(-1)
+        scores: Tensor = self.read(self.drop(torch.cat([mean, peak], -1)))
         return scores
 
 

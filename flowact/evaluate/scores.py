@@ -141,14 +141,32 @@ def _behaviour(judges: Judges, takes: Sequence[Take]) -> tuple[list[Line], dict[
             pool[0].extend(asked)
             pool[1].extend(named)
     score, ceiling = score_behaviour(*made), score_behaviour(*real)
-    line = Line(
-        "behaviour: asked-for action recognised",
-        score.recognised if score else None,
-        ceiling.recognised if ceiling else None,
-        low=0.85,
-        is_capped=True,
-    )
-    return [line], {"behaviour": _plain(score), "behaviour_true": _plain(ceiling)}
+    lines = [
+        Line(
+            "behaviour: asked-for action recognised",
+            score.recognised if score else None,
+            ceiling.recognised if ceiling else None,
+            low=0.85,
+            is_capped=True,
+        ),
+        Line(
+            "behaviour: asked-for gesture recognised",
+            score.gestures if score else None,
+            ceiling.gestures if ceiling else None,
+            is_capped=True,
+        ),
+        Line(
+            "behaviour: asked-for state recognised, no gesture asked",
+            score.states if score else None,
+            ceiling.states if ceiling else None,
+            is_capped=True,
+        ),
+        Line(
+            "behaviour: actions recognised, share of those on true renders",
+            score.recognised / ceiling.recognised if score and ceiling and ceiling.recognised else None,
+        ),
+    ]
+    return lines, {"behaviour": _plain(score), "behaviour_true": _plain(ceiling)}
 
 
 def _motion(takes: Sequence[Take]) -> list[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 
@@ -34,6 +35,8 @@ from flowact.serve.messages import (
 from flowact.serve.seat import Seat
 from flowact.stream.live import Action
 
+logger = logging.getLogger(__name__)
+
 MOST_WAITING = 256
 """Messages that wait for a slow WebSocket before it is closed."""
 APPENDED = "appended"
@@ -41,6 +44,8 @@ APPENDED = "appended"
 JPEG, SOUND = 1, 2
 _JPEG_QUALITY = 85
 _SLOW = 4408
+_GOODBYE_S = 2.0
+"""A client that takes nothing more is not told for longer than this that it is cut off."""
 
 
 def dispatch(seat: Seat, text: str | bytes, reply: Callable[[str], None]) -> SubscribeOutput | None:
@@ -49,15 +54,17 @@ def dispatch(seat: Seat, text: str | bytes, reply: Callable[[str], None]) -> Sub
     Returns:
         A wish for binary output, which only the WebSocket can grant.
     """
+    kind: str | None = None
     try:
         event = parse_event(text)
         if isinstance(event, SubscribeOutput):
             return event
+        kind = event.type
         _carry_out(seat, event)
     except BadEventError as error:
-        reply(Trouble(code=error.code, message=error.message).model_dump_json())
+        reply(Trouble(code=error.code, message=error.message, event=kind or error.event).model_dump_json())
     except FlowActError as error:
-        reply(Trouble(code="unusable", message=str(error)).model_dump_json())
+        reply(Trouble(code="unusable", message=str(error), event=kind).model_dump_json())
     return None
 
 
@@ -113,9 +120,12 @@ class EventSocket:
         finally:
             leave()
             self._seat.sockets -= 1
+            if self._overflow.is_set():
+                logger.warning("session %s: a client that does not read its events is cut off", self._seat.id)
         if self._socket.application_state is WebSocketState.CONNECTED:
-            with suppress(RuntimeError, WebSocketDisconnect):  # the client may have gone meanwhile
-                await self._socket.close(_SLOW if self._overflow.is_set() else 1000)
+            with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # the client may have gone meanwhile
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._socket.close(_SLOW if self._overflow.is_set() else 1000)
 
     async def _until_over(self, work: Callable[[], Awaitable[object]]) -> None:
         """The first work that ends, ends all."""
@@ -132,6 +142,7 @@ class EventSocket:
             wish = dispatch(self._seat, message.get("bytes", b"") if text is None else text, self._put)
             if wish is not None:
                 self._subscribe(wish)
+            await asyncio.sleep(0)  # a flood of events takes turns with everybody else
 
     async def _transmit(self) -> None:
         is_over = False

@@ -28,11 +28,12 @@ class BadEventError(Exception):
     Args:
         code: one word for programs.
         message: for people.
+        event: its type, where that is known.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, event: str | None = None) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.event = code, message, event
 
 
 class _Event(BaseModel):
@@ -145,7 +146,8 @@ def parse_event(text: str | bytes) -> ClientEvent:
         where = ".".join(str(part) for part in first["loc"][1:])
         code = {"json_invalid": "not_json", "union_tag_invalid": "unknown_type", "union_tag_not_found": "unknown_type"}
         message = f"{where}: {first['msg']}" if where else first["msg"]
-        raise BadEventError(code.get(first["type"], "malformed"), message) from error
+        event = str(first["loc"][0]) if first["loc"] else None
+        raise BadEventError(code.get(first["type"], "malformed"), message, event) from error
 
 
 class SessionCreated(_Event):
@@ -200,11 +202,12 @@ class Stats(_Event):
 
 
 class Trouble(_Event):
-    """Something that was asked for could not be done; the session goes on."""
+    """Something that was asked for could not be done; the session goes on. `event` is the type of what asked for it."""
 
     type: Literal["error"] = "error"
     code: str
     message: str
+    event: str | None = None
 
 
 class SessionClosed(_Event):

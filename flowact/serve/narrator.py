@@ -50,6 +50,11 @@ class Narrator:
         return events
 
     @property
+    def played_s(self) -> float:
+        """Seconds of the speech that sounds, or sounded last, which were shown."""
+        return self._played / FPS
+
+    @property
     def state(self) -> SessionStateChanged | None:
         """What was told last about the person; None before the first tick."""
         if self._told is None:

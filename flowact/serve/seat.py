@@ -250,6 +250,8 @@ class Seat:
                     self.hub.tell(event)
                     if isinstance(event, SpeechDone):
                         self.talk.note_done(event.segment, event.played_s, event.interrupted)
+                if tick.segment is not None:
+                    self.talk.note_played(tick.segment, self._narrator.played_s)
         if self.is_open:
             self._broke(self, self.live.closed_reason or "the engine ended the session")
 
@@ -277,4 +279,6 @@ class Seat:
         facts["chunk_ms_p50"], facts["chunk_ms_p99"] = facts.pop("chunk_p50_ms"), facts.pop("chunk_p99_ms")
         facts["lead_ms"] = round(1000 * facts["lead_ticks"] / FPS)
         facts["rtf"] = round(facts["chunk_ms_p50"] / 1000 / SHIFT_S, 3)
+        if self._planner is not None:
+            facts["planner"] = asdict(self._planner.stats)
         return {key: round(value, 3) if isinstance(value, float) else value for key, value in facts.items()}

@@ -16,6 +16,10 @@ from flowact.serve.services import Services
 
 logger = logging.getLogger(__name__)
 
+STUCK_MS = 20_000
+"""A connection whose other end takes nothing for so long is cut by the system: else a client that does not read would
+hold its session's last messages for ever."""
+
 
 class DrainingServer(uvicorn.Server):
     """Ends in two steps: on the first signal sessions are ended with a reason, then the sockets are closed.
@@ -51,6 +55,9 @@ class DrainingServer(uvicorn.Server):
         """Listen; signals from now on drain."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; accepted connections inherit it
+            for listener in (listener for server in self.servers for listener in server.sockets):
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: drain on the first, end at once on the second."""

@@ -8,9 +8,8 @@ from contextlib import aclosing
 from fractions import Fraction
 
 import numpy as np
-import soxr
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import AudioFrame, VideoFrame
+from av import AudioFrame, AudioResampler, VideoFrame
 from numpy.typing import NDArray
 
 from flowact.core.clock import SAMPLE_RATE_HZ, TICK_MS
@@ -21,22 +20,24 @@ VIDEO_CLOCK_HZ = 90_000
 SAMPLES_PER_TICK = AUDIO_RATE_HZ * TICK_MS // 1000
 SAMPLES_PER_HALF = SAMPLES_PER_TICK // 2
 PTS_PER_TICK = VIDEO_CLOCK_HZ * TICK_MS // 1000
-RESAMPLER_LEAD = 960
-"""Samples of silence ahead of the sound: the resampler hands out up to so many less than it was given."""
+RESAMPLER_LEAD = 48
+"""Samples of silence ahead of the sound: the resampler keeps so many back, and the sound is that much late."""
 MOST_WAITING = 12
 """Ticks that a slow sender may fall behind before both tracks skip to now."""
 
 
 class ToOutputRate:
-    """Streams 640 samples at 16 kHz into 1920 at 48 kHz, always in full, 20 ms later."""
+    """Streams 640 samples at 16 kHz into 1920 at 48 kHz, always in full, 1 ms later."""
 
     def __init__(self) -> None:
-        self._stream = soxr.ResampleStream(SAMPLE_RATE_HZ, AUDIO_RATE_HZ, 1, dtype="float32", quality="LQ")
+        self._resampler = AudioResampler("flt", "mono", AUDIO_RATE_HZ)
         self._rest = np.zeros(RESAMPLER_LEAD, np.float32)
 
     def tick(self, sound: NDArray[np.float32]) -> NDArray[np.int16]:
         """The next tick of sound, [640] float32 -> [1920] int16."""
-        joined = np.concatenate((self._rest, self._stream.resample_chunk(sound)))
+        block = AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), format="flt", layout="mono")
+        block.sample_rate = SAMPLE_RATE_HZ
+        joined = np.concatenate((self._rest, *(part.to_ndarray()[0] for part in self._resampler.resample(block))))
         now, self._rest = joined[:SAMPLES_PER_TICK], joined[SAMPLES_PER_TICK:]
         return (np.clip(now, -1, 1) * 32767).astype(np.int16)
 

@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,8 +23,10 @@ from numpy.typing import NDArray
 
 from flowact.core.clock import FPS, FRAMES_PER_CHUNK, FRAMES_PER_LATENT
 from flowact.core.errors import SessionError
-from flowact.core.types import Conditions, State, Tick
+from flowact.core.types import Conditions, Tick
 from flowact.stream.costs import Costs
+from flowact.stream.cuts import Cause, Cuts
+from flowact.stream.facts import Interrupted, SessionStats
 from flowact.stream.line import VoiceLine
 from flowact.stream.planner import Action, Planner, RulePlanner
 from flowact.stream.senses import Senses
@@ -58,65 +59,6 @@ class LiveConfig:
     queue_s: float = 120.0
 
 
-@dataclass(frozen=True)
-class Interrupted:
-    """What an interruption broke off.
-
-    Attributes:
-        segment: id of the speech that sounded or waited first; None if there was none.
-        played_s: seconds of it that were released.
-        epoch: the epoch that begins now.
-    """
-
-    segment: str | None
-    played_s: float
-    epoch: int
-
-
-@dataclass(frozen=True)
-class SessionStats:
-    """How a session is doing.
-
-    Attributes:
-        frames: ticks released.
-        held_ticks: of these, repeats because nothing was ready.
-        lead_ticks: ticks that wait.
-        queued_s: speech that waits.
-        chunk_p50_ms, chunk_p99_ms: cost of a chunk, lately; 0 before the first.
-        discarded_chunks: chunks whose making was overtaken by a cut.
-        epoch: number of interruptions and reactions.
-        reactions_s: for the last 32 cuts, from the request to the first tick after the cut.
-        state: what the person does.
-        prompt: in words.
-    """
-
-    frames: int
-    held_ticks: int
-    lead_ticks: int
-    queued_s: float
-    chunk_p50_ms: float
-    chunk_p99_ms: float
-    discarded_chunks: int
-    epoch: int
-    reactions_s: tuple[float, ...]
-    state: State
-    prompt: str
-
-
-class _Cause(Enum):
-    SPEECH = "speech"
-    ACTION = "action"
-    INTERRUPTION = "interruption"
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """A cut that was asked for."""
-
-    cause: _Cause
-    asked_s: float
-
-
 class LiveSession:
     """One living person. Doors and `take` may be called from any thread; `deadline` and `advance` from one only."""
 
@@ -145,11 +87,8 @@ class LiveSession:
         # Guarded by the lock.
         self._line = VoiceLine(self._config.queue_s, self._config.onset_ticks)
         self._timeline, self._senses = Timeline(portrait), Senses(clock())
-        self._epoch = self._silent_epoch = self._stream_epoch = self._discarded = 0
-        self._request: _Cut | None = None
+        self._cuts, self._discarded = Cuts(self._config.reaction_pause_s), 0
         self._closed: str | None = None
-        self._is_refilling = False
-        self._asked_s: float | None = None
         self._wish: Action | None = None
         self._reactions: deque[float] = deque(maxlen=32)
         # Owned by the engine's thread.
@@ -157,7 +96,6 @@ class LiveSession:
         self._start: ResumePoint | None = None
         self._planned = self._senses.shown
         self._refill_since_s: float | None = None
-        self._reacted_s = float("-inf")
 
     # -- doors -----------------------------------------------------------------------------------------------------
 
@@ -219,15 +157,12 @@ class LiveSession:
         with self._lock:
             timeline = self._timeline
             segment = timeline.segment or timeline.next_segment or self._line.first_segment
-            played_s = timeline.played_s
-            self._epoch += 1
-            self._silent_epoch = self._stream_epoch = self._epoch
-            timeline.silence(self._epoch)
+            self._cuts.ask_for_silence(self._clock(), breaks_speech=segment is not None)
+            told = Interrupted(segment, timeline.played_s, self._cuts.epoch)
+            timeline.silence(told.epoch)
             self._line.hush()
-            if segment is not None or self._request is not None:
-                self._request = _Cut(_Cause.INTERRUPTION, self._clock())
         self.on_change()
-        return Interrupted(segment, played_s, self._epoch)
+        return told
 
     def close(self, reason: str = "closed") -> None:
         """End the session; the first reason stays."""
@@ -260,7 +195,7 @@ class LiveSession:
 
     def audible(self, tick: Tick) -> Tick:
         """The tick as it may still be played: one from before an interruption has lost its sound."""
-        if tick.epoch >= self._silent_epoch:
+        if tick.epoch >= self._cuts.silent_epoch:
             return tick
         return replace(tick, sound=np.zeros_like(tick.sound), segment=None, ends_segment=False)
 
@@ -278,7 +213,7 @@ class LiveSession:
                 chunk_p50_ms=1000 * self._costs.chunk_s(0.5),
                 chunk_p99_ms=1000 * self._costs.chunk_s(0.99),
                 discarded_chunks=self._discarded,
-                epoch=self._epoch,
+                epoch=self._cuts.epoch,
                 reactions_s=tuple(self._reactions),
                 state=self._senses.shown.state,
                 prompt=self._senses.shown.prompt,
@@ -292,10 +227,10 @@ class LiveSession:
             now = self._clock()
             if self._closed is not None:
                 return None
-            if self._session is None or self._may_cut():
+            if self._session is None or self._cuts.is_due:
                 return now
             empty_s = self._timeline.ends_at(now)
-            if self._is_refilling:
+            if self._cuts.is_refilling:
                 return empty_s
             if len(self._timeline) + FRAMES_PER_CHUNK > self._target_ticks():
                 return None
@@ -311,17 +246,15 @@ class LiveSession:
         conditions = self._enter(session)
         if conditions is None:
             return
-        done = session.generate(conditions)
+        done = session.generate(conditions, self._is_unwanted)
         with self._lock:
-            if done is None or self._is_overtaken():
+            if self._is_overtaken() or done is None:
                 return
         for frames, point in session.decode_stepwise(done):
-            with self._lock:
-                if self._is_overtaken():
-                    return
-                self._append(frames, point)
+            if not self._append(frames, point):
+                return
         with self._lock:
-            self._is_refilling = False
+            self._cuts.is_refilling = False
         self._costs.add_chunk(self._clock() - begin_s)
 
     def _open(self) -> Session:
@@ -329,24 +262,23 @@ class LiveSession:
             session = self._avatar.open(self._portrait, self._seed)
             self._start, self._refill_since_s = session.point, self._clock()
             with self._lock:
-                self._session, self._is_refilling = session, True
+                self._session, self._cuts.is_refilling = session, True
         return self._session
 
     def _cut(self, session: Session) -> None:
         """Drop what can be made anew in time, and go back to the latent frame before it."""
         with self._lock:
-            if not self._may_cut() or self._request is None:
+            now = self._clock()
+            request = self._cuts.begin(now)
+            if request is None:
                 return
-            request, self._request = self._request, None
             need_s = self._costs.refill_s(self._avatar.plan.chunks) + self._config.margin_s
-            ticks = ticks_for(need_s) + 1  # the next tick may be taken at once
-            dropped = self._timeline.cut(ticks, after_speech=request.cause is _Cause.SPEECH)
+            shown_before = self._timeline.ticks_before(now + need_s, now)
+            dropped = self._timeline.cut(shown_before, after_speech=request.cause is Cause.SPEECH)
             self._line.rewind(slot.voice for slot in dropped)
-            self._stream_epoch, self._asked_s = self._epoch, request.asked_s
-            self._is_refilling = True
             point, sound = self._timeline.end_point() or self._start, self._timeline.sound_before_end()
         assert point is not None
-        self._reacted_s = self._refill_since_s = self._clock()
+        self._refill_since_s = now
         session.resume(point, sound)
 
     def _enter(self, session: Session) -> Conditions | None:
@@ -366,49 +298,46 @@ class LiveSession:
             self._line.enter(action.state)
         return session.condition(action.prompt)
 
+    def _is_unwanted(self) -> bool:
+        """Whether what is being computed must not be shown, because a cut was asked for meanwhile."""
+        with self._lock:
+            return self._closed is not None or self._cuts.is_due
+
+    def _append(self, frames: NDArray[np.uint8], point: ResumePoint) -> bool:
+        """Put the ticks of a latent frame on the ring; False if they were overtaken."""
+        with self._lock:
+            if self._is_overtaken():
+                return False
+            voice, state = self._line.leave(len(frames))
+            slots = [Slot(frame, tick, state, self._cuts.stream_epoch) for frame, tick in zip(frames, voice)]
+            slots[0] = replace(slots[0], asked_s=self._cuts.take_asked_s())
+            slots[-1] = replace(slots[-1], point=point)
+            self._timeline.append(slots)
+        if self._refill_since_s is not None:
+            self._costs.add_refill(self._clock() - self._refill_since_s)
+            self._refill_since_s = None
+        return True
+
     # -- with the lock held ----------------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._closed is not None:
             raise SessionError(f"The session is closed ({self._closed}). Open another one.")
 
-    def _may_cut(self) -> bool:
-        """A stream that is being filled is first filled, unless it was told to be silent."""
-        request = self._request
-        return request is not None and (request.cause is _Cause.INTERRUPTION or not self._is_refilling)
-
     def _is_overtaken(self) -> bool:
-        """Whether what was just computed must not be shown, because a cut was asked for meanwhile."""
-        overtaken = self._closed is not None or self._may_cut()
+        """As `_is_unwanted`, once at the end of the work: counts what is thrown away."""
+        overtaken = self._closed is not None or self._cuts.is_due
         self._discarded += overtaken
         return overtaken
 
-    def _append(self, frames: NDArray[np.uint8], point: ResumePoint) -> None:
-        """Put the ticks of a latent frame on the ring."""
-        voice, state = self._line.leave(len(frames))
-        slots = [Slot(frame, tick, state, self._stream_epoch) for frame, tick in zip(frames, voice)]
-        slots[0], self._asked_s = replace(slots[0], asked_s=self._asked_s), None
-        slots[-1] = replace(slots[-1], point=point)
-        self._timeline.append(slots)
-        if self._refill_since_s is not None:
-            self._costs.add_refill(self._clock() - self._refill_since_s)
-            self._refill_since_s = None
-
     def _consider_speech(self) -> None:
         """Speech that begins, or goes on after a pause, cuts; speech that follows speech is simply appended."""
-        if self._request is None and self._line.may_begin:
-            self._epoch += 1
-            self._request = _Cut(_Cause.SPEECH, self._clock())
+        if self._line.may_begin:
+            self._cuts.ask_for_speech(self._clock())
 
     def _ask_urgently(self) -> bool:
-        """Ask for a cut because of an action; False if the last was too short ago, or if it would tear a speech."""
-        now = self._clock()
-        is_soon = now - self._reacted_s < self._config.reaction_pause_s
-        if self._request is not None or is_soon or self._line.may_be_torn:
-            return False
-        self._epoch += 1
-        self._request = _Cut(_Cause.ACTION, now)
-        return True
+        """Ask for a cut because of an action; False if it is too soon, or if it would tear a speech."""
+        return not self._line.may_be_torn and self._cuts.ask_for_action(self._clock())
 
     def _target_ticks(self) -> int:
         """The lead to fill up to: a chunk, and what is played while a chunk is made and a cut is refilled."""

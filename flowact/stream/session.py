@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK, SAMPLES_PER_FRAME
 from flowact.core.errors import SessionError
-from flowact.core.types import Chunk, Conditions
+from flowact.core.types import Chunk, Conditions, Frames
 from flowact.memory.bank import MemoryBank
 from flowact.models.video_vae.model import DecodeState
-from flowact.rollout.generate import StreamState, shift
+from flowact.rollout.generate import Backbone, StreamState, shift
 
 if TYPE_CHECKING:
     from flowact.stream.avatar import Avatar
@@ -110,14 +110,22 @@ class Session:
         present = torch.ones(1, LATENTS_PER_CHUNK, device=self.avatar.device)
         return Conditions(voice.unflatten(1, (LATENTS_PER_CHUNK, FRAMES_PER_LATENT)), text, present, present)
 
-    def generate(self, conditions: Conditions) -> Chunk | None:
-        """Let a chunk enter and move the stream by one; the finished chunk, or None while the stream fills."""
+    def generate(self, conditions: Conditions, is_unwanted: Callable[[], bool] | None = None) -> Chunk | None:
+        """Let a chunk enter and move the stream by one; the finished chunk, or None while the stream fills.
+
+        `is_unwanted` is asked before every evaluation of the backbone. Once it is true the shift is given up with None,
+        and only `resume` leads on.
+        """
         avatar = self.avatar
+        backbone = avatar.backbone if is_unwanted is None else _Watched(avatar.backbone, is_unwanted)
         shape = (1, LATENTS_PER_CHUNK, *self._reference.shape[1:])
         noise = avatar.config.noise_scale * torch.randn(shape, generator=self.noise).to(avatar.device)
         self._before = self._state.bank
         with avatar.computing():
-            done, self._state = shift(avatar.backbone, avatar.plan, avatar.guidance, self._state, conditions, noise)
+            try:
+                done, self._state = shift(backbone, avatar.plan, avatar.guidance, self._state, conditions, noise)
+            except _UnwantedError:
+                return None
         return done
 
     def decode(self, chunk: Chunk) -> NDArray[np.uint8]:
@@ -162,6 +170,25 @@ class Session:
         absent = torch.zeros(1, 1, device=avatar.device)
         audio = torch.zeros(1, 1, FRAMES_PER_LATENT, avatar.hearing.width, device=avatar.device)
         return Conditions(audio, torch.zeros_like(avatar.read(""))[:, None], absent, absent)
+
+
+class _UnwantedError(Exception):
+    """Nobody waits for the result any more."""
+
+
+class _Watched:
+    """A backbone that computes only while its result is wanted."""
+
+    def __init__(self, backbone: Backbone, is_unwanted: Callable[[], bool]) -> None:
+        self._backbone, self._is_unwanted = backbone, is_unwanted
+
+    def __call__(self, frames: Frames, remembered: object, guidance: Tensor | None, /) -> Tensor:
+        if self._is_unwanted():
+            raise _UnwantedError
+        return self._backbone(frames, remembered, guidance)
+
+    def remember(self, memory: Frames, /) -> object:
+        return self._backbone.remember(memory)
 
 
 def to_pixels(frames: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -68,10 +68,17 @@ class Timeline:
         """Id of the first speech on the ring."""
         return next((slot.voice.segment for slot in self._ring if slot.voice.segment is not None), None)
 
+    def next_at(self, now_s: float) -> float:
+        """Clock time at which the next tick will be taken, if one is taken every 40 ms."""
+        return now_s if self.taken_s is None else max(now_s, self.taken_s + 1 / FPS)
+
     def ends_at(self, now_s: float) -> float:
         """Clock time at which the ring will be empty, if a tick is taken every 40 ms."""
-        begin = now_s if self.taken_s is None else max(now_s, self.taken_s + 1 / FPS)
-        return begin + len(self._ring) / FPS
+        return self.next_at(now_s) + len(self._ring) / FPS
+
+    def ticks_before(self, at_s: float, now_s: float) -> int:
+        """Ticks that will be taken before clock time `at_s`, if one is taken every 40 ms."""
+        return ticks_for(max(0.0, at_s - self.next_at(now_s)))
 
     def append(self, slots: Iterable[Slot]) -> None:
         """More ticks; whole latent frames only."""

@@ -15,6 +15,7 @@ from flowact.core.clock import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from flowact.core.errors import SessionError, ShapeError
 
 _RATES_HZ = (4_000, 192_000)
+_FADE_SAMPLES = SAMPLES_PER_FRAME // 2
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,10 @@ class VoiceTick:
     ends: bool = False
 
     def faded(self) -> VoiceTick:
-        """The same sound falling to silence; it belongs to no speech any more."""
-        return VoiceTick(self.sound * np.linspace(1, 0, SAMPLES_PER_FRAME, dtype=np.float32))
+        """The same sound falling to silence within 20 ms; it belongs to no speech any more."""
+        fall = np.zeros(SAMPLES_PER_FRAME, np.float32)
+        fall[:_FADE_SAMPLES] = np.linspace(1, 0, _FADE_SAMPLES)
+        return VoiceTick(self.sound * fall)
 
 
 def silent_tick() -> VoiceTick:

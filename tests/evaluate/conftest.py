@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from flowact.evaluate.judges import Judges
-from flowact.evaluate.looking import FACE_PX, MOUTH_PX, WHOLE_PX
+from flowact.evaluate.looking import FACE_PX, HAND_PX, MOUTH_PX, WHOLE_PX
 from flowact.evaluate.probes import (
     FACE_LABELS,
     HAND_LABELS,
+    HAND_SHAPE,
     PLACE_LABELS,
     POSE_LABELS,
     ActionConfig,
@@ -23,7 +24,7 @@ from flowact.evaluate.probes import (
     ReaderConfig,
 )
 from flowact.studio.clipfile import write_clip
-from flowact.studio.performance import FACE_UNITS, Caption, Performance, RenderedClip, Segment
+from flowact.studio.performance import FACE_UNITS, LANDMARKS, Caption, Performance, RenderedClip, Segment
 from flowact.studio.roster import ClipPlan
 
 FRAMES, SIDE = 36, 64
@@ -41,9 +42,10 @@ def _one_thread():
 def judges() -> Judges:
     """Judges who know nothing."""
     torch.manual_seed(0)
-    seen = {**PLACE_LABELS, **POSE_LABELS, **HAND_LABELS}
+    seen = sum((PLACE_LABELS | POSE_LABELS).values()) + HAND_LABELS["wrist"]
     return Judges(
-        Reader(ReaderConfig(WHOLE_PX, sum(seen.values()), 4)).eval(),
+        Reader(ReaderConfig(WHOLE_PX, seen, 4)).eval(),
+        Reader(ReaderConfig(HAND_PX, sum(HAND_SHAPE.values()), 4)).eval(),
         Reader(ReaderConfig(MOUTH_PX, 1, 4)).eval(),
         Reader(ReaderConfig(FACE_PX, sum(FACE_LABELS.values()), 4)).eval(),
         IdentityProbe(ReaderConfig(FACE_PX, 8, 4)).eval(),
@@ -95,7 +97,7 @@ def draw(person: int, take: int) -> tuple[Performance, RenderedClip]:
         boxes[0],
         boxes[1],
         opening.astype(np.float32),
-        np.zeros((FRAMES, 22, 2), np.float32),
+        np.full((FRAMES, len(LANDMARKS), 2), SIDE / 4, np.float32),
         np.ones((FRAMES, 2), np.float32),
         np.tile(np.asarray([0, 1], np.float32), (FRAMES, 1)),
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flowact.core.errors import ConfigError
-from flowact.evaluate.judge_data import choose, cut_stretches, index_shards, load_pictures, load_stretches
+from flowact.evaluate.judge_data import choose, cut_stretches, index_shards, load_pictures, load_scores, part_people
 from flowact.evaluate.probes import TRACK_WIDTH
 from flowact.studio.dataset import find_shards, iterate
 
@@ -31,17 +31,27 @@ def test_few_clips_are_of_many_people(dataset):
 def test_pictures_carry_their_labels(dataset):
     entry = index_shards(find_shards(dataset, "train"))[3]
     pictures, sample = load_pictures([entry]), entry.sample()
-    np.testing.assert_allclose(pictures.opening[:, 0], sample.tracks["mouth_open"][::2])
-    np.testing.assert_allclose(pictures.place[0], np.asarray([32, 40.5, 16, 14, 48, 50]) / 64)
+    np.testing.assert_allclose(pictures.opening[:, 0], sample.tracks["mouth_open"][::3])
+    np.testing.assert_allclose(pictures.place[0, :6], np.asarray([32, 40.5, 16, 14, 48, 50]) / 64)
     # The mouth is the darkest thing and opens: dark pixels in its crop follow the label.
     dark = (pictures.mouth.max(-1) < 50).mean((1, 2))
     assert np.corrcoef(dark, pictures.opening[:, 0])[0, 1] > 0.9
-    assert pictures.clips[0][:2] == (0, 18)
+    # One hand, always in the picture, is one crop for every frame kept.
+    assert pictures.clips == 1
+    assert len(pictures.hand) == len(pictures.shape) == len(pictures.whole) == 12
+
+
+def test_people_are_parted_not_clips(dataset):
+    learnt, aside = part_people(index_shards(find_shards(dataset, "train")), 3)
+    assert {entry.identity for entry in learnt}.isdisjoint(entry.identity for entry in aside)
+    assert (len(learnt), len(aside)) == (10, 6)
 
 
 def test_stretches_are_cut_at_segments(dataset):
-    stretches = load_stretches(index_shards(find_shards(dataset, "val"))[:1])
+    score = load_scores(index_shards(find_shards(dataset, "val"))[:1])[0]
+    stretches = cut_stretches(score.tracks, score.segments)
     assert [s.action for s in stretches] == ["talk", "wave"]
     assert [s.tracks.shape for s in stretches] == [(18, TRACK_WIDTH)] * 2
     short = [{"start_s": 0.0, "end_s": 0.01, "state": "talk", "gesture": "none"}]
-    assert cut_stretches(stretches[0].tracks, short, 25) == []
+    late = [{"start_s": 1.0, "end_s": 9.0, "state": "talk", "gesture": "none"}]
+    assert cut_stretches(score.tracks, short + late) == []

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from flowact.core.errors import CheckpointError
-from flowact.evaluate.judges import Judges, Watch, hand_mask, resample
-from flowact.evaluate.probes import ACTIONS, HAND_LABELS, TRACK_WIDTH
+from flowact.evaluate.judge_tracks import HAND_COLUMNS, HANDS_SEEN
+from flowact.evaluate.judges import Judges, Watch, read_hands
+from flowact.evaluate.probes import ACTIONS, TRACK_WIDTH
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (24, 64, 64, 3), np.uint8)
 
@@ -53,14 +54,27 @@ def test_a_stretch_of_any_length_gets_a_score_for_every_action(judges):
         assert scores.shape == (len(ACTIONS),)
 
 
-def test_resampling_keeps_ends_and_lines():
-    line = np.linspace(0, 1, 75, dtype=np.float32)[:, None]
-    np.testing.assert_allclose(resample(line)[:, 0], np.linspace(0, 1, 32), atol=1e-6)
+def test_what_follows_a_stretch_does_not_change_its_name(judges):
+    tracks = torch.randn(2, 40, TRACK_WIDTH)
+    with torch.inference_mode():
+        padded = judges.action(tracks, torch.tensor([40, 17]))
+        alone = judges.action(tracks[1:, :17], torch.tensor([17]))
+    torch.testing.assert_close(padded[1:], alone)
+    assert not torch.allclose(padded[0], padded[1])
 
 
-def test_a_hidden_left_hand_hides_the_left_half_of_each_label():
-    mask = hand_mask(np.asarray([[0, 1]], np.float32))[0]
-    start = 0
-    for width in HAND_LABELS.values():
-        assert mask[start : start + width].tolist() == [0] * (width // 2) + [1] * (width // 2)
-        start += width
+def test_a_mirrored_picture_shows_the_mirrored_hand(judges):
+    frames = FRAMES[:2]
+    places = np.tile(np.asarray([0.5, 0.5, 0.3, 0.3, 0.7, 0.7, 0.25, 0.5, 0.75, 0.5], np.float32), (2, 1))
+    wrists = np.tile(np.asarray([0.3, 0.1, 0.2, -0.3, 0.1, 0.2], np.float32), (2, 1))
+    seen = np.ones((2, 2), np.float32)
+    with torch.inference_mode():
+        hands = read_hands(judges.hand, frames, places, wrists, seen)
+        turned = read_hands(judges.hand, frames[:, :, ::-1], places, wrists, seen)
+        hidden = read_hands(judges.hand, frames, places, wrists, seen * [1, 0])
+    left, right = (np.asarray(columns) - HANDS_SEEN.stop for columns in HAND_COLUMNS)
+    signs = np.asarray([-1, 1, 1] * 3 + [1] * 5)
+    np.testing.assert_allclose(turned[:, left], hands[:, right] * signs, atol=1e-5)
+    assert np.abs(hands[:, left] - hands[:, right]).max() > 1e-3
+    assert (hidden[:, right] == 0).all()
+    np.testing.assert_allclose(hidden[:, left], hands[:, left])

@@ -1,6 +1,17 @@
 import numpy as np
 
-from flowact.evaluate.looking import FACE_PX, MARGIN, MOUTH_PX, WHOLE_PX, see_face, see_mouth, see_whole
+from flowact.evaluate.looking import (
+    FACE_PX,
+    HAND_PX,
+    MARGIN,
+    MOUTH_PX,
+    WHOLE_PX,
+    find_hand,
+    see_face,
+    see_hand,
+    see_mouth,
+    see_whole,
+)
 
 
 def _marked(x: int, y: int) -> np.ndarray:
@@ -29,6 +40,18 @@ def test_a_face_at_the_edge_of_the_picture_is_still_centred():
     crop = see_face(_marked(20, 20), face)
     assert crop.shape == (1, FACE_PX, FACE_PX, 3)
     assert np.abs(_brightest(crop[0]) - FACE_PX / 2).max() < 1.5
+
+
+def test_a_hand_lies_along_the_fingers_of_its_wrist():
+    face = np.asarray([[0.4, 0.2, 0.7, 0.6]], np.float32)
+    centre = find_hand(np.asarray([[0.3, 0.8]], np.float32), np.asarray([[0.0, 1.0, 0.0]], np.float32), face)
+    assert centre[0, 0] == np.float32(0.3)
+    assert 0.5 < centre[0, 1] < 0.75
+    x, y = (round(float(v) * 256) for v in centre[0])
+    crop = see_hand(_marked(x, y), centre, face)
+    assert crop.shape == (1, HAND_PX, HAND_PX, 3)
+    assert np.abs(_brightest(crop[0]) - HAND_PX / 2).max() < 1.5
+    assert see_hand(_marked(x, y)[:0], centre[:0], face[:0]).shape == (0, HAND_PX, HAND_PX, 3)
 
 
 def test_nonsense_from_the_locator_gives_a_crop_all_the_same():

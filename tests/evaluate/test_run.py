@@ -37,7 +37,12 @@ def test_a_perfect_actor_scores_the_ceiling(dataset, judges, tmp_path):
     settings = RunSettings(clips=3, wrong_audio=1, with_mesh=False, seed=5)
     table = evaluate(actor, dataset, judges, tmp_path, settings, notes.append)
     lines = _measures(tmp_path)
-    for name in ("lips: correlation with the true opening", "behaviour: asked-for action recognised"):
+    for name in (
+        "lips: correlation with the true opening",
+        "behaviour: asked-for action recognised",
+        "behaviour: asked-for gesture recognised",
+        "behaviour: asked-for state recognised, no gesture asked",
+    ):
         assert lines[name]["score"] == pytest.approx(lines[name]["ceiling"], abs=1e-6)
     assert lines["motion: energy, share of the data's"]["score"] == pytest.approx(1, abs=1e-6)
     assert lines["identity: first and last second one person"]["score"] is not None

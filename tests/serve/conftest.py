@@ -14,6 +14,7 @@ from flowact.media.portrait import Portrait, load_portrait
 from flowact.serve import portraits
 from flowact.serve.app import create_app
 from flowact.serve.config import ServeConfig
+from flowact.serve.talk import Equipment
 from tests.fake_avatar import FakeAvatar
 from tests.media.samples import draw_face
 from tests.serve.fake_engine import SIZE, Clock, FakeEngine
@@ -52,10 +53,16 @@ def serve(samples: Path, quick_samples: None) -> Iterator[Callable[..., SimpleNa
     running: list[TestClient] = []
 
     def start(
-        slots: int = 2, avatar: Any = None, host: str = "127.0.0.1", raises: bool = False, **settings: Any
+        slots: int = 2,
+        avatar: Any = None,
+        host: str = "127.0.0.1",
+        raises: bool = False,
+        equipment: Equipment | None = None,
+        **settings: Any,
     ) -> SimpleNamespace:
         engine, clock, avatar = FakeEngine(slots), Clock(), avatar or FakeAvatar(SIZE)
-        app = create_app(engine, avatar, ServeConfig(host=host, samples=samples, **settings), now=clock)  # type: ignore[arg-type]
+        config = ServeConfig(host=host, samples=samples, **settings)
+        app = create_app(engine, avatar, config, equipment, now=clock)  # type: ignore[arg-type]
         client = TestClient(app, base_url=f"http://{host}:8000", raise_server_exceptions=raises)
         client.__enter__()
         running.append(client)

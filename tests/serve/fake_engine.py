@@ -92,12 +92,11 @@ class FakeEngine:
 
     def __init__(self, slots: int = 2) -> None:
         self.slots, self.living = slots, []  # type: tuple[int, list[FakeLive]]
-        self.fails_at: int | None = None
 
     def open(self, portrait: NDArray[np.uint8], seed: int = 0, planner: object = None) -> FakeLive:
         if len(self.living) >= self.slots:
             raise EngineFullError(f"{self.slots} of {self.slots} sessions are taken", 14.2)
-        live = FakeLive(portrait, seed, fails_at=self.fails_at)
+        live = FakeLive(portrait, seed)
         self.living.append(live)
         return live
 

@@ -80,9 +80,10 @@ def test_longest_session(serve: Serve) -> None:
 def test_a_failed_session_ends_alone(serve: Serve) -> None:
     server = serve()
     healthy = open_session(server.client)
-    server.engine.fails_at = 3
     sick = open_session(server.client)
     with connect(server.client, sick) as socket:
+        living = server.engine.living[1]
+        living.fails_at = living.frames + 3
         while (event := socket.receive_json())["type"] != "session.closed":
             pass
     assert "the engine broke" in event["reason"]

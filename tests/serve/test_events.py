@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,8 @@ from PIL import Image
 from flowact.core.types import State, Tick
 from flowact.serve.messages import BadEventError, parse_event
 from flowact.serve.narrator import Narrator
+from flowact.serve.talk import Equipment
+from flowact.serve.voices.tts import SpeechPiece
 from tests.serve.conftest import connect, listen, open_session
 from tests.serve.fake_engine import FakeLive
 
@@ -114,6 +116,52 @@ def test_text_without_a_voice_is_answered_in_text(serve: Serve) -> None:
         assert listen(socket, "error")["code"] == "no_voice"
         said = listen(socket, "transcript")
     assert (said["who"], said["text"]) == ("avatar", "Good morning.")
+
+
+class Voice:
+    """A fifth of a second for every word."""
+
+    async def speak(self, text: str) -> AsyncGenerator[SpeechPiece, None]:
+        for word in text.split():
+            yield SpeechPiece(np.full(3200, 0.1, np.float32), 16_000, word)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_words_come_with_their_sound(serve: Serve) -> None:
+    client = serve(equipment=Equipment(speaker=Voice())).client
+    told: list[tuple[Any, ...]] = []
+    with connect(client, open_session(client)) as socket:
+        socket.send_json({"type": "speech.say", "text": "One two"})
+        while not told or told[-1][-1] is not True:
+            event = socket.receive_json()
+            if event["type"] in ("speech.started", "speech.done", "transcript"):
+                told.append((event["type"], event.get("text"), event.get("final")))
+    assert told == [
+        ("speech.started", None, None),
+        ("transcript", "One", False),
+        ("transcript", "two", False),
+        ("speech.done", None, None),
+        ("transcript", "One two", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "about"),
+    [
+        ('{"type": "behaviour.set", "gesture": "moonwalk"}', "behaviour.set"),
+        ('{"type": "behaviour.set", "state": "asleep"}', "behaviour.set"),
+        ('{"type": "speech.say"}', "speech.say"),
+        ('{"type": "no.such"}', None),
+        ("{", None),
+    ],
+)
+def test_an_error_names_what_it_is_about(serve: Serve, text: str, about: str | None) -> None:
+    client = serve().client
+    with connect(client, open_session(client)) as socket:
+        socket.send_text(text)
+        assert listen(socket, "error")["event"] == about
 
 
 def test_binary_output(serve: Serve) -> None:

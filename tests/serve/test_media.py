@@ -61,6 +61,14 @@ def test_sound_keeps_its_length_and_pitch() -> None:
     assert steady.std() / 32767 == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
 
 
+def test_sound_is_a_millisecond_late() -> None:
+    sound = np.zeros((10, 640), np.float32)
+    sound[3, 100] = 0.9
+    resampler = ToOutputRate()
+    out = np.concatenate([resampler.tick(piece) for piece in sound])
+    assert np.argmax(np.abs(out)) == 3 * (3 * 640 + 100) + 48
+
+
 async def test_both_tracks_show_the_same_ticks() -> None:
     pair = TrackPair(lambda count: None)
     first = asyncio.create_task(pair.video.recv()), asyncio.create_task(pair.audio.recv())

@@ -180,6 +180,37 @@ def test_directing_recording_and_microphone(open_page: OpenPage, server: FakeSer
     assert page.complaints == []
 
 
+def test_a_wish_that_is_refused_does_not_stay_pressed(open_page: OpenPage, server: FakeServer) -> None:
+    page = open_page(viewport={"width": 1200, "height": 760})
+    assert page.inner_text('[data-wish="gesture beat"]') == "Talk with hands"
+    go_live(page)
+    page.click('[data-wish="gesture wave"]')
+    page.wait_for_selector("#behaviour-now:has-text('wave')")
+    server.behaviour.refuses = True
+    page.click('[data-wish="gesture beat"]')
+    wait_for_notice(page, "unusable", "cannot be done")
+    page.wait_for_selector('[data-wish="gesture wave"][aria-pressed=true]')
+    assert page.get_attribute('[data-wish="gesture beat"]', "aria-pressed") == "false"
+
+
+def test_what_cannot_be_sent_now_is_said_and_never_sent_late(open_page: OpenPage, server: FakeServer) -> None:
+    page = open_page()
+    go_live(page)
+    server.behaviour.is_deaf = True
+    server.runner.call(server.persons["session0"].hang_up)
+    page.wait_for_selector("#link-text:has-text('Reconnecting')")
+    page.fill("#text", "Are you there?")
+    page.keyboard.press("Enter")
+    wait_for_notice(page, "not_sent", "connection")
+    assert page.input_value("#text") == "Are you there?"
+    server.behaviour.is_deaf = False
+    page.wait_for_selector("#link-text:has-text('Live')")
+    page.wait_for_selector(".notice", state="detached")
+    page.keyboard.press("Enter")
+    assert wait_for_event(page, server, "input_text.submit")["text"] == "Are you there?"
+    assert len(server.sent("input_text.submit")) == 1
+
+
 def test_an_own_picture_is_sent_after_consent_only(open_page: OpenPage, server: FakeServer) -> None:
     page = open_page()
     page.set_input_files("#file", picture_file())

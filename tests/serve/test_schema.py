@@ -12,16 +12,21 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
-EXAMPLES = 5
+from tests.serve.conftest import error_of
+
+EXAMPLES = 20
+REFUSED = 200
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_no_request_breaks_the_server(serve: Callable[..., SimpleNamespace]) -> None:
     server = serve(slots=3, raises=True)
     schema = schemathesis.openapi.from_dict(server.client.get("/v1/openapi.json").json())
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 15
+    refused: list[str] = []
     for operation in operations:
 
         @given(case=st.one_of(operation.as_strategy(mode) for mode in schemathesis.GenerationMode))
@@ -31,8 +36,12 @@ def test_no_request_breaks_the_server(serve: Callable[..., SimpleNamespace]) -> 
         def ask(case: schemathesis.Case) -> None:
             answer = server.client.request(**_request(case))
             assert answer.status_code < 500 or answer.status_code == 503, (case.as_curl_command(), answer.text)
+            if 400 <= answer.status_code < 500:
+                refused.append(error_of(answer, answer.status_code))
 
         ask()
+    assert len(refused) >= REFUSED
+    assert len(set(refused)) >= 4
 
 
 def _request(case: schemathesis.Case) -> dict[str, Any]:

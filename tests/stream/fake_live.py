@@ -61,7 +61,9 @@ class Tape:
         chunk, self._heard = self._heard[:12], self._heard[12:]
         return chunk
 
-    def generate(self, conditions: list[int]) -> list[int] | None:
+    def generate(self, conditions: list[int], is_unwanted: Callable[[], bool] = lambda: False) -> list[int] | None:
+        if is_unwanted():
+            return None
         self.avatar.compute()
         self._chunks.append(conditions)
         return self._chunks.pop(0) if len(self._chunks) == 3 else None

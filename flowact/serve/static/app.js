@@ -31,7 +31,7 @@ class Page {
     this.talk = new TalkButton();
     this.recording = new Recording();
     this.panel = new Panel();
-    this.director = new Director((event) => this.session?.send(event));
+    this.director = new Director((event) => this.send(event));
     this.text = byId("text", HTMLInputElement);
     this.exactly = byId("exactly", HTMLInputElement);
     this.startButton = byId("start", HTMLButtonElement);
@@ -134,7 +134,9 @@ class Page {
     session.addEventListener("link", (event) => {
       const { tone, words } = /** @type {CustomEvent} */ (event).detail;
       this.link(tone, words);
-      if (tone === "good") this.phase("live");
+      if (tone !== "good") return;
+      this.notices.withdraw("not_sent");
+      this.phase("live");
     });
     session.addEventListener("ended", (event) => this.ended(/** @type {CustomEvent} */ (event).detail));
     choose("live-mode", mode);
@@ -188,27 +190,33 @@ class Page {
         this.picture.report(event.stats);
         break;
       case "error":
+        if (String(event.event ?? "").startsWith("behaviour.")) this.director.refused();
         this.notices.show({ code: event.code, title: "That did not work", text: event.message, retry: false });
         break;
     }
   }
 
+  /** Tell the server now; a person learns it when that cannot be. @param {ServerEvent} event @returns {boolean} whether it was sent */
+  send(event) {
+    if (!this.session) return false;
+    const isSent = this.session.send(event);
+    if (!isSent) this.notices.show(failure("not_sent"));
+    return isSent;
+  }
+
   changeMode() {
-    this.session?.send({ type: "session.update", mode: chosen("live-mode") });
-    this.talk.renew();
+    const mode = chosen("live-mode");
+    if (this.send({ type: "session.update", mode })) this.talk.renew();
+    else choose("live-mode", mode === "puppet" ? "conversation" : "puppet");
   }
 
   say() {
     const text = this.text.value.trim();
-    if (!text || !this.session) return;
-    this.session.send({ type: this.exactly.checked ? "speech.say" : "input_text.submit", text });
-    this.text.value = "";
+    if (text && this.send({ type: this.exactly.checked ? "speech.say" : "input_text.submit", text })) this.text.value = "";
   }
 
   interrupt() {
-    if (!this.session) return;
-    if (document.body.dataset.speaking) this.picture.stopping();
-    this.session.send({ type: "response.cancel" });
+    if (this.send({ type: "response.cancel" }) && document.body.dataset.speaking) this.picture.stopping();
   }
 
   /** @param {unknown} error @param {string} title @param {() => void} [retry] */

@@ -4,11 +4,14 @@
 import { byId, label, make } from "./ui.js";
 
 const AUTO = "auto";
+/** Gestures whose names are not what a person would call them. @type {Record<string, string>} */
+const GESTURE_WORDS = { beat: "Talk with hands", shake: "Shake head" };
 
 export class Director {
-  /** @param {(event: import("./events.js").ServerEvent) => void} send */
+  /** @param {(event: import("./events.js").ServerEvent) => boolean} send says whether it was sent */
   constructor(send) {
     this.send = send;
+    this.holds = this.held = AUTO;
     this.states = byId("states", HTMLDivElement);
     this.gestures = byId("gestures", HTMLDivElement);
     this.prompt = byId("prompt", HTMLInputElement);
@@ -26,7 +29,7 @@ export class Director {
       this.chip(AUTO, "Let it choose", { type: "behaviour.clear" }),
       ...states.map((state) => this.chip(`state ${state}`, label(state), { type: "behaviour.set", state })),
     );
-    this.gestures.replaceChildren(...gestures.map((gesture) => this.chip(`gesture ${gesture}`, label(gesture), { type: "behaviour.set", gesture })));
+    this.gestures.replaceChildren(...gestures.map((gesture) => this.chip(`gesture ${gesture}`, GESTURE_WORDS[gesture] ?? label(gesture), { type: "behaviour.set", gesture })));
     this.reset();
   }
 
@@ -42,12 +45,20 @@ export class Director {
 
   /** @param {string} id @param {import("./events.js").ServerEvent} event */
   wish(id, event) {
+    const before = this.holds;
+    if (!this.send(event)) return;
     this.mark(id);
-    this.send(event);
+    this.held = before;
+  }
+
+  /** The server did not take the latest wish: the one before it still holds. */
+  refused() {
+    this.mark(this.held);
   }
 
   /** @param {string} id the wish that holds, "" for one in words */
   mark(id) {
+    this.holds = id;
     for (const chip of document.querySelectorAll("[data-wish]")) chip.setAttribute("aria-pressed", String(chip.getAttribute("data-wish") === id));
   }
 
@@ -58,6 +69,7 @@ export class Director {
 
   reset() {
     this.mark(AUTO);
+    this.held = AUTO;
     this.show("");
     this.prompt.value = "";
   }

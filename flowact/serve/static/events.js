@@ -14,8 +14,6 @@ export class EventChannel extends EventTarget {
     this.tries = 0;
     this.closed = false;
     this.wasOpen = false;
-    /** @type {string[]} */
-    this.waiting = [];
     this.open();
   }
 
@@ -30,7 +28,6 @@ export class EventChannel extends EventTarget {
 
   opened() {
     this.tries = 0;
-    for (const text of this.waiting.splice(0)) this.socket?.send(text);
     if (this.wasOpen) this.dispatchEvent(new Event("up"));
     this.wasOpen = true;
   }
@@ -47,11 +44,11 @@ export class EventChannel extends EventTarget {
     this.timer = setTimeout(() => this.open(), wait);
   }
 
-  /** Send now, or as soon as the socket is open. @param {ServerEvent} event */
+  /** Send now or not at all: what is said must not arrive late. @param {ServerEvent} event @returns {boolean} whether it was sent */
   send(event) {
-    const text = JSON.stringify(event);
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(text);
-    else this.waiting.push(text);
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(event));
+    return true;
   }
 
   close() {

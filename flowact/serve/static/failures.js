@@ -13,6 +13,7 @@ const WORDS = {
   ice: ["The picture cannot get through", "The network between you and the server blocks the media connection. Try another network, or ask for a TURN server to be set (--ice-server).", true],
   unsteady: ["The connection broke off", "No media arrived for a while. Check your network and start again.", true],
   no_picture: ["Connected, but no picture arrives", "The server may be overloaded. Wait, or end the session and start again.", false],
+  not_sent: ["That was not sent", "The connection to the server is down for a moment. Try again when the page says Live.", false],
   lease: ["The session has ended", "The server did not hear from this page in time, as happens when a device sleeps. Start again.", true],
   gone: ["The server went away", "It stopped or the network broke off. The page tries to find it again when you start.", true],
   mic_denied: ["The microphone is blocked", "Allow it in the address bar of the browser, then press the microphone again. You can type meanwhile.", false],

@@ -52,9 +52,9 @@ export class LiveSession extends EventTarget {
     await this.peer.connect(async (offer) => this.api.json("POST", `${this.path}/offer`, offer));
   }
 
-  /** @param {import("./events.js").ServerEvent} event */
+  /** @param {import("./events.js").ServerEvent} event @returns {boolean} whether it was sent */
   send(event) {
-    this.channel.send(event);
+    return this.channel.send(event);
   }
 
   /** @param {import("./events.js").ServerEvent} event */

@@ -1,7 +1,8 @@
 """One conversation with one living person: words and sound of the user in, answers into the session.
 
-Only one answer lives at a time and the newest wins: a new text, a wish to speak, a cancellation or the onset of the
-user's voice ends it, with its language model and its synthesis. What was not heard is not remembered.
+Only one answer lives at a time and the newest wins: a new text, a wish to speak, a cancellation or the user's voice
+ends it, with its language model and its synthesis. A cough does not: what interrupts is long enough to be speech. What
+was not heard is not remembered, and is not shown either: the words of a sentence come when it begins to sound.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from flowact.core.errors import FlowActError
 from flowact.core.types import State
 from flowact.serve.messages import Mode, ServerEvent, Transcript, Trouble
+from flowact.serve.voices.answer import Answer
 from flowact.serve.voices.asr import Transcriber
-from flowact.serve.voices.history import History, SpokenText
+from flowact.serve.voices.history import History
 from flowact.serve.voices.llm import ChatModel
+from flowact.serve.voices.puppeteer import Puppeteer
 from flowact.serve.voices.tts import Speaker
-from flowact.serve.voices.vad import VoiceDetector, VoiceEnded, VoiceStarted
+from flowact.serve.voices.vad import VoiceConfirmed, VoiceDetector, VoiceEnded, VoiceStarted
 from flowact.stream.live import Interrupted, SessionStats
 
 logger = logging.getLogger(__name__)
@@ -70,23 +72,14 @@ class ConversationConfig:
     Attributes:
         lead_s: synthesis pauses while more than this waits to be spoken.
         look_s: how often it looks whether it may go on.
+        foresee_s: the planner learns of words so long before they sound: about what a chunk takes to be shown.
         before_s: sound of the puppeteer before the onset of the voice that is spoken too.
     """
 
     lead_s: float = 20.0
     look_s: float = 0.2
+    foresee_s: float = 1.5
     before_s: float = 0.4
-
-
-@dataclass
-class _Answer:
-    """Something the avatar says, from the first thought to the last sound."""
-
-    segment: str
-    spoken: SpokenText = field(default_factory=SpokenText)
-    task: asyncio.Task[None] | None = None
-    has_sound: bool = False
-    is_complete: bool = False
 
 
 class Conversation:
@@ -120,12 +113,12 @@ class Conversation:
         self._config = config or ConversationConfig()
         self._history = History()
         self._numbers = itertools.count(1)
-        self._current: _Answer | None = None
+        self._current: Answer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._understanding = asyncio.Lock()
         self._unread = self._wishes = 0
-        self._before: deque[tuple[NDArray[np.float32], int]] = deque()
-        self._puppet: str | None = None
+        self._is_owed = False
+        self._puppeteer = Puppeteer(session, self._config.before_s, self._numbers)
         self._told: set[str] = set()
         self._is_closed = False
 
@@ -150,7 +143,7 @@ class Conversation:
 
     def cancel(self) -> None:
         """Stop thinking and speaking."""
-        self._puppet = None
+        self._puppeteer.forget()
         if not self._wish():
             self._session.interrupt()
 
@@ -170,24 +163,37 @@ class Conversation:
             self._session.overhear(sound, rate)
         changes = self._detector.hear(sound, rate)
         if self._mode == "puppet":
-            self._puppeteer(sound, rate)
+            if self._detector.is_speaking and not self._puppeteer.is_speaking:
+                self._stop()
+            self._puppeteer.hear(sound, rate, self._detector.is_speaking)
             return
         for change in changes:
-            if isinstance(change, VoiceStarted):
-                self._session.user_speech(True)
-                self._fall_silent()
-            else:
-                self._heard(change)
+            match change:
+                case VoiceStarted():
+                    self._session.user_speech(True)
+                case VoiceConfirmed():
+                    self._fall_silent()
+                case VoiceEnded():
+                    self._heard(change)
 
     def set_mode(self, mode: Mode) -> None:
         """Say whose voice the microphone carries from now on."""
         if mode == self._mode or self._is_closed:
             return
-        self._stop()
-        self._let_go()
-        self._before.clear()
+        self._wish()
+        self._puppeteer.let_go()
         self._session.user_speech(False)
         self._mode = mode
+
+    def note_played(self, segment: str, played_s: float) -> None:
+        """`played_s` seconds of a speech were shown by now. Call it for every tick of speech, in order."""
+        answer = self._current
+        if answer is None or answer.segment != segment:
+            return
+        for sentence in answer.begin(played_s):
+            self._tell(Transcript(who="avatar", text=sentence, final=False))
+        for sentence in answer.foresee(self._config.foresee_s):
+            self._session.note_words("avatar", sentence)
 
     def note_done(self, segment: str, played_s: float, interrupted: bool) -> None:
         """A speech was played to its end, or was cut off by somebody else. Call it for every one, in order."""
@@ -195,7 +201,7 @@ class Conversation:
         if answer is None or answer.segment != segment:
             return
         if interrupted:
-            self._cancel_task(answer)
+            answer.cancel()
             self._settle(answer, played_s)
         elif answer.is_complete:
             self._settle(answer, None)
@@ -204,7 +210,7 @@ class Conversation:
         """End everything that was started here, and wait for its end."""
         self._is_closed = True
         self._current = None
-        self._let_go()
+        self._puppeteer.let_go()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -218,10 +224,10 @@ class Conversation:
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def _begin(self, sentences: AsyncGenerator[str, None]) -> None:
-        answer = self._current = _Answer(f"answer-{next(self._numbers)}")
+        answer = self._current = Answer(f"answer-{next(self._numbers)}")
         answer.task = self._start(self._speak(answer, sentences))
 
-    async def _speak(self, answer: _Answer, sentences: AsyncGenerator[str, None]) -> None:
+    async def _speak(self, answer: Answer, sentences: AsyncGenerator[str, None]) -> None:
         """Sentences become sound as they come. Whatever ends it, what it opened is closed."""
         try:
             async with contextlib.aclosing(sentences):
@@ -237,10 +243,11 @@ class Conversation:
         else:
             self._settle(answer, None)
 
-    async def _speak_sentence(self, answer: _Answer, sentence: str) -> None:
+    async def _speak_sentence(self, answer: Answer, sentence: str) -> None:
         if self._speaker is None:
             self._tell_once("no_voice", "the avatar has no voice here, so it answers in text; set FLOWACT_TTS")
             answer.spoken.add(sentence, 0.0)
+            answer.shown += 1
             self._tell(Transcript(who="avatar", text=sentence, final=False))
             return
         async with contextlib.aclosing(self._speaker.speak(sentence)) as pieces:
@@ -249,9 +256,8 @@ class Conversation:
                     await asyncio.sleep(self._config.look_s)
                 if answer is not self._current:
                     return
-                if piece.text:
+                if piece.text and answer.foresees_next(self._config.foresee_s):
                     self._session.note_words("avatar", piece.text)
-                    self._tell(Transcript(who="avatar", text=piece.text, final=False))
                 self._session.say(piece.sound, piece.rate, answer.segment)
                 answer.has_sound = True
                 answer.spoken.add(piece.text, len(piece.sound) / piece.rate)
@@ -261,7 +267,7 @@ class Conversation:
         answer = self._current
         if answer is None:
             return False
-        self._cancel_task(answer)
+        answer.cancel()
         played_s = 0.0
         if answer.has_sound:
             broken = self._session.interrupt()
@@ -272,33 +278,39 @@ class Conversation:
     def _wish(self) -> bool:
         """As `_stop`, for a wish that is newer than all utterances that are not understood yet."""
         self._wishes += 1
+        self._is_owed = False
         return self._stop()
 
     def _fall_silent(self) -> None:
-        """The user begins to speak: whatever sounds ends, also the speech of a program."""
-        if self._stop():
-            return
-        stats = self._session.snapshot_stats()
-        if stats.queued_s > 0 or stats.state is State.TALK:
+        """The user speaks: whatever sounds ends, also the speech of a program."""
+        is_speaking = self._is_speaking
+        if not self._stop() and is_speaking:
             self._session.interrupt()
 
-    def _settle(self, answer: _Answer, played_s: float | None) -> None:
+    @property
+    def _is_speaking(self) -> bool:
+        """Whether the avatar speaks, or is about to; thinking is not speaking."""
+        if self._current is not None and self._current.has_sound:
+            return True
+        stats = self._session.snapshot_stats()
+        return stats.queued_s > 0 or stats.state is State.TALK
+
+    def _settle(self, answer: Answer, played_s: float | None) -> None:
         """Remember what was heard of an answer: `played_s` seconds, or all of it."""
         self._current = None
         heard = answer.spoken.text if played_s is None else answer.spoken.until(played_s)
         self._history.add_avatar(heard)
-        if answer.spoken.sentences:
+        if heard or answer.shown:
             self._tell(Transcript(who="avatar", text=heard, final=True))
-
-    def _cancel_task(self, answer: _Answer) -> None:
-        if answer.task is not None:
-            answer.task.cancel()
 
     # -- the microphone --------------------------------------------------------------------------------------------
 
     def _heard(self, ended: VoiceEnded) -> None:
         if ended.is_whole:
             self._session.user_speech(False)
+        if not ended.is_confirmed and self._is_speaking:
+            self._answer_when_due()  # a cough interrupts nobody and is no question, but the one before it may be
+            return
         if self._transcriber is None:
             self._tell_once(
                 "no_transcriber",
@@ -310,24 +322,29 @@ class Conversation:
 
     async def _understand(self, transcriber: Transcriber, sound: NDArray[np.float32], wishes: int) -> None:
         """Utterances become words in their order; the last is answered, unless the user goes on or wished otherwise."""
+        text = ""
         try:
             async with self._understanding:
                 text = await transcriber.transcribe(sound)
         except FlowActError as error:
             self._tell(Trouble(code="not_understood", message=str(error)))
-            return
         finally:
             self._unread -= 1
-        if not text or self._is_closed:
+        if self._is_closed:
             return
-        is_speaking = self._detector is not None and self._detector.is_speaking
-        if wishes != self._wishes or self._mode != "conversation":
+        if text and wishes == self._wishes:
+            self._stop()
+            self._is_owed = True
+        if text:
             self._note_user(text)
+        self._answer_when_due()
+
+    def _answer_when_due(self) -> None:
+        """Answer what the user said, unless there is more of it to be understood."""
+        is_going_on = self._unread > 0 or (self._detector is not None and self._detector.is_speaking)
+        if not self._is_owed or is_going_on:
             return
-        self._stop()
-        self._note_user(text)
-        if self._unread or is_speaking:
-            return
+        self._is_owed = False
         if self._chat is None:
             self._tell_once("no_language_model", "there is no language model to answer speech; set FLOWACT_LLM_URL")
             return
@@ -337,27 +354,6 @@ class Conversation:
         self._history.add_user(text)
         self._session.note_words("user", text)
         self._tell(Transcript(who="user", text=text, final=True))
-
-    def _puppeteer(self, sound: NDArray[np.float32], rate: int) -> None:
-        """The puppeteer's voice is the avatar's, utterance by utterance: pauses let a stream that ran late catch up."""
-        assert self._detector is not None
-        self._before.append((sound, rate))
-        if self._detector.is_speaking:
-            if self._puppet is None:
-                self._stop()
-                self._puppet = f"puppet-{next(self._numbers)}"
-            while self._before:
-                self._session.say(*self._before.popleft(), self._puppet)
-            return
-        self._let_go()
-        while sum(len(piece) / piece_rate for piece, piece_rate in self._before) > self._config.before_s:
-            self._before.popleft()
-
-    def _let_go(self) -> None:
-        """End the puppeteer's speech."""
-        if self._puppet is not None:
-            self._session.end_segment(self._puppet)
-            self._puppet = None
 
     # -- tasks -----------------------------------------------------------------------------------------------------
 

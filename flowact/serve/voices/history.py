@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 from flowact.serve.voices.llm import Message
@@ -23,6 +24,11 @@ class SpokenText:
             self.sentences.append(sentence)
             self.seconds.append(0.0)
         self.seconds[-1] += seconds
+
+    def begun(self, played_s: float) -> int:
+        """How many sentences have begun when `played_s` seconds were played."""
+        starts_s = itertools.accumulate(self.seconds, initial=0.0)
+        return sum(start_s < played_s - 1e-6 for start_s, _ in zip(starts_s, self.seconds))
 
     @property
     def text(self) -> str:

@@ -7,6 +7,7 @@ one thread.
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class VadConfig:
         speech: probability from which a window is speech.
         silence: probability below which it is silence; between the two, nothing changes.
         onset_s: speech for so long begins an utterance.
+        confirm_s: so much speech in an utterance is no cough and no knock: it may interrupt somebody.
         end_s: silence for so long ends it.
         before_s: sound before the onset that belongs to the utterance.
         longest_s: an utterance is cut here, and the next begins.
@@ -44,6 +46,7 @@ class VadConfig:
     speech: float = 0.5
     silence: float = 0.35
     onset_s: float = 0.128
+    confirm_s: float = 0.3
     end_s: float = 0.5
     before_s: float = 0.3
     longest_s: float = 30.0
@@ -52,9 +55,10 @@ class VadConfig:
         """Check the order of the thresholds and times."""
         if not 0 < self.silence <= self.speech < 1:
             raise ConfigError(f"speech is {self.speech}, silence {self.silence}; expected 0 < silence <= speech < 1")
-        if min(self.onset_s, self.end_s) <= 0 or self.before_s < 0 or self.longest_s <= self.onset_s:
+        if min(self.onset_s, self.confirm_s, self.end_s) <= 0 or self.before_s < 0 or self.longest_s <= self.onset_s:
             raise ConfigError(
-                f"onset {self.onset_s} s, end {self.end_s} s, before {self.before_s} s, longest {self.longest_s} s; "
+                f"onset {self.onset_s} s, confirm {self.confirm_s} s, end {self.end_s} s, before {self.before_s} s, "
+                f"longest {self.longest_s} s; "
                 "expected times above 0, and the longest above the onset"
             )
 
@@ -67,6 +71,13 @@ class VoiceStarted:
 
 
 @dataclass(frozen=True)
+class VoiceConfirmed:
+    """The user means to speak: the utterance holds `confirm_s` of speech, `at_s` seconds into the stream."""
+
+    at_s: float
+
+
+@dataclass(frozen=True)
 class VoiceEnded:
     """The user stopped.
 
@@ -74,11 +85,16 @@ class VoiceEnded:
         at_s: seconds into the stream.
         sound: [S] the utterance at 16 kHz, with a little silence around it.
         is_whole: False when it was cut for its length and goes on.
+        is_confirmed: whether it was long enough to be confirmed.
     """
 
     at_s: float
     sound: NDArray[np.float32]
     is_whole: bool = True
+    is_confirmed: bool = True
+
+
+VoiceEvent = VoiceStarted | VoiceConfirmed | VoiceEnded
 
 
 class VoiceDetector:
@@ -93,12 +109,13 @@ class VoiceDetector:
         self._rate, self._resampler = SAMPLE_RATE_HZ, _resampler(SAMPLE_RATE_HZ)
         window_s = WINDOW / SAMPLE_RATE_HZ
         self._onset, self._end = (max(1, round(s / window_s)) for s in (self._config.onset_s, self._config.end_s))
+        self._confirm = math.ceil(self._config.confirm_s / window_s)
         self._before, self._longest = round(self._config.before_s / window_s), round(self._config.longest_s / window_s)
         self._kept: deque[NDArray[np.float32]] = deque()
-        self._windows = self._run = 0
+        self._windows = self._run = self._voiced = 0
         self.is_speaking = False
 
-    def hear(self, sound: NDArray[np.float32], rate: int) -> list[VoiceStarted | VoiceEnded]:
+    def hear(self, sound: NDArray[np.float32], rate: int) -> list[VoiceEvent]:
         """Take in sound [S] in -1..1 of any rate and length; what became certain, in order.
 
         Raises:
@@ -114,13 +131,13 @@ class VoiceDetector:
         sound = sound.astype(np.float32, copy=False)
         heard = sound if self._resampler is None else self._resampler.resample_chunk(sound)
         self._rest = np.concatenate((self._rest, heard))
-        events: list[VoiceStarted | VoiceEnded] = []
+        events: list[VoiceEvent] = []
         while len(self._rest) >= WINDOW:
             window, self._rest = self._rest[:WINDOW], self._rest[WINDOW:]
             events += self._watch(window)
         return events
 
-    def _watch(self, window: NDArray[np.float32]) -> list[VoiceStarted | VoiceEnded]:
+    def _watch(self, window: NDArray[np.float32]) -> list[VoiceEvent]:
         chance, self._state = self._judge(np.concatenate((self._context, window)), self._state)
         self._context = window[-_CONTEXT:]
         self._windows += 1
@@ -132,19 +149,28 @@ class VoiceDetector:
                 self._forget(self._before + self._onset - 1)
                 return []
             started = VoiceStarted(self._at_s(self._windows - self._run))
-            self.is_speaking, self._run = True, 0
-            return [started]
+            self.is_speaking, self._run, self._voiced = True, 0, 0
+            return [started, *self._count(self._onset)]
+        confirmed = self._count(chance >= self._config.speech)
         self._run = self._run + 1 if chance < self._config.silence else self._run * (chance < self._config.speech)
         if self._run >= self._end:
-            ended = VoiceEnded(self._at_s(self._windows - self._run), np.concatenate(self._kept))
+            is_confirmed = self._voiced >= self._confirm
+            ended = VoiceEnded(
+                self._at_s(self._windows - self._run), np.concatenate(self._kept), is_confirmed=is_confirmed
+            )
             self.is_speaking, self._run = False, 0
             self._forget(self._before)
             return [ended]
         if len(self._kept) >= self._longest:
             cut = VoiceEnded(self._at_s(self._windows), np.concatenate(self._kept), is_whole=False)
             self._kept.clear()
-            return [cut]
-        return []
+            return [*confirmed, cut]
+        return confirmed
+
+    def _count(self, windows: int) -> list[VoiceEvent]:
+        """So many more windows of the utterance are speech; tells when they are enough."""
+        before, self._voiced = self._voiced, self._voiced + windows
+        return [VoiceConfirmed(self._at_s(self._windows))] if before < self._confirm <= self._voiced else []
 
     def _forget(self, windows: int) -> None:
         while len(self._kept) > windows:

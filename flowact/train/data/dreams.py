@@ -43,7 +43,7 @@ def dream(
     backbone: MMDiT,
     serving: Serving,
     cutter: WindowCutter,
-    every: int = 8,
+    every: int = 12,
     stills: int = 1,
     rows: int = 16,
 ) -> Dreams:
@@ -86,6 +86,7 @@ class DreamBatches:
         clips: clips in a batch, one chunk of each.
         crop_cells: side of the square of latent cells that is cut around the face.
         dreamt_share: how often the latents are dreamt.
+        anywhere_share: how often the square is cut anywhere: hands and clothes must be drawn too.
     """
 
     frames: FrameStore
@@ -94,6 +95,7 @@ class DreamBatches:
     clips: int = 8
     crop_cells: int = 8
     dreamt_share: float = 0.6
+    anywhere_share: float = 0.3
 
     def __call__(self, place: Place) -> Iterator[Batch]:
         """Batches from `place` on; equal places give equal batches."""
@@ -134,8 +136,13 @@ class DreamBatches:
         )
 
     def _corner(self, face_box: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-        """Column and row of the first cell of a crop around the lower half of the face, give or take a cell or two."""
+        """Column and row of the first cell of a crop: around the lower half of the face, give or take a cell or two,
+        or anywhere.
+        """
         grid = self.real.shape[-1]
+        if rng.random() < self.anywhere_share:
+            column, row = rng.integers(grid - self.crop_cells + 1, size=2)
+            return int(column), int(row)
         x0, y0, x1, y1 = face_box.mean(0) / SPATIAL_FACTOR
         column = (x0 + x1 - self.crop_cells) / 2 + rng.uniform(-2, 2)
         row = (y0 + 2 * y1) / 3 - self.crop_cells / 2 + rng.uniform(-2, 2)

@@ -19,7 +19,9 @@ from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
 
 CROP_PX = 48
 _REACH = 0.3
-"""Half the side of the crop, in widths of the face."""
+"""Half the side of the crop, in widths of the face: the mouth's own size would tell how open it is."""
+_EDGE = 0.8
+"""A mouth whose centre lies farther out is not read."""
 
 
 class MouthReader(nn.Module):
@@ -55,10 +57,16 @@ class MouthReading(nn.Module):
 
     def forward(self, decoded: Tensor, clip: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Decoded and true pictures [B, F, 3, H, W] in -1..1 to the loss (scalar) and metrics (detached scalars)."""
-        grid = _grid(batch["mouth_box"].flatten(0, 1), batch["face_box"].flatten(0, 1), clip.shape[-1])
-        known = [batch[name].float().reshape(len(grid), -1) * LABEL_SCALE[name] for name in MOUTH_LABELS]
-        labels = torch.cat(known, 1)
-        true, drawn = (F.grid_sample(x.flatten(0, 1).float(), grid, align_corners=False) for x in (clip, decoded))
+        mouth, face = batch["mouth_box"].flatten(0, 1), batch["face_box"].flatten(0, 1)
+        centre = (mouth[:, :2] + mouth[:, 2:]) / clip.shape[-1] - 1
+        seen = (centre.abs() < _EDGE).all(1)
+        if not bool(seen.any()):  # every picture is cut out beside the face
+            return decoded.sum() * 0, {}
+        reach = _REACH * 2 * (face[:, 2] - face[:, 0]) / clip.shape[-1]
+        grid = _grid(centre[seen], reach[seen])
+        known = [batch[name].float().reshape(len(seen), -1) * LABEL_SCALE[name] for name in MOUTH_LABELS]
+        labels = torch.cat(known, 1)[seen]
+        true, drawn = (F.grid_sample(x.flatten(0, 1)[seen].float(), grid, align_corners=False) for x in (clip, decoded))
         traces, read = self.reader(true)
         learnt = F.smooth_l1_loss(read.float(), labels)
         # The reader must not learn to like what the codec draws.
@@ -70,11 +78,9 @@ class MouthReading(nn.Module):
         return loss, {"read_true": learnt.detach(), "read_drawn": wrong.detach(), "traces": apart.detach()}
 
 
-def _grid(mouth: Tensor, face: Tensor, side_px: int) -> Tensor:
-    """Where the crops [N, 48, 48, 2] look; their size is the face's, since the mouth's would tell how open it is."""
-    centre = (mouth[:, :2] + mouth[:, 2:]) / side_px - 1
-    reach = _REACH * 2 * (face[:, 2] - face[:, 0]) / side_px
-    line = torch.linspace(-1, 1, CROP_PX, device=mouth.device)
+def _grid(centre: Tensor, reach: Tensor) -> Tensor:
+    """Where crops around `centre` [N, 2] look, `reach` [N] to each side, in -1..1: [N, 48, 48, 2]."""
+    line = torch.linspace(-1, 1, CROP_PX, device=centre.device)
     offset = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
     return centre[:, None, None] + reach[:, None, None, None] * offset
 

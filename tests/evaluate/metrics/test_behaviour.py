@@ -9,7 +9,11 @@ def test_a_gesture_says_more_than_a_state():
 
 
 def test_recognition_is_counted_whole_and_by_action():
-    score = score_behaviour(["wave", "wave", "talk"], ["wave", "talk", "talk"])
-    assert score.recognised == pytest.approx(2 / 3)
-    assert score.by_action == (("talk", 1.0, 1), ("wave", 0.5, 2))
+    score = score_behaviour(["wave", "wave", "nod", "talk"], ["wave", "talk", "talk", "talk"])
+    assert score.recognised == pytest.approx(2 / 4)
+    assert score.gestures == pytest.approx(1 / 3)
+    assert score.states == 1
+    assert score.by_action == (("nod", 0.0, 1), ("talk", 1.0, 1), ("wave", 0.5, 2))
+    assert score.mistaken == (("nod", "talk", 1), ("wave", "talk", 1))
     assert score_behaviour([], []) is None
+    assert score_behaviour(["idle"], ["idle"]).gestures is None

@@ -12,7 +12,8 @@ from flowact.serve.voices.tts import SpeechPiece
 from flowact.serve.voices.vad import WINDOW, VadConfig, VoiceDetector
 from tests.serve.voices.fake_services import FakePerson
 
-SPEECH, SILENCE = np.full(4 * WINDOW, 0.9, np.float32), np.zeros(20 * WINDOW, np.float32)
+SPEECH, SILENCE = np.full(12 * WINDOW, 0.9, np.float32), np.zeros(20 * WINDOW, np.float32)
+COUGH = SPEECH[: 7 * WINDOW]
 
 
 class FakeSpeaker:
@@ -136,11 +137,80 @@ async def test_an_answer_is_one_segment_and_is_remembered_once_it_was_played():
         await settle()
         assert stage.person.sounds == {"answer-1": 2.0}
         assert stage.person.names("end_segment") == [("end_segment", "answer-1")]
-        assert stage.transcripts("avatar", final=False) == ["One.", "Two."]
         stage.conversation.note_done("answer-1", 2.0, False)
         stage.conversation.submit("Again.")
         await settle()
         assert [turn["content"] for turn in chat.asked[1]] == ["Count.", "One. Two.", "Again."]
+
+
+async def test_words_are_shown_when_they_sound():
+    async with staged(FakeChat("One.", "Two.")) as stage:
+        stage.conversation.submit("Count.")
+        await settle()
+        assert stage.transcripts("avatar", final=False) == []
+        for tick in range(1, 51):
+            stage.conversation.note_played("answer-1", tick * 0.04)
+            shown = stage.transcripts("avatar", final=False)
+            assert shown == (["One."] if tick <= 25 else ["One.", "Two."])
+        stage.conversation.note_played("appended", 0.04)
+        assert stage.transcripts("avatar") == []
+        stage.conversation.note_done("answer-1", 2.0, False)
+        assert stage.transcripts("avatar") == ["One. Two."]
+
+
+async def test_the_planner_learns_of_words_shortly_before_they_sound():
+    async with staged(FakeChat("One.", "Two.", "Three.", "Four.")) as stage:
+        noted = lambda: [call[2] for call in stage.person.names("note_words") if call[1] == "avatar"]  # noqa: E731
+        stage.conversation.submit("Count.")
+        await settle()
+        assert noted() == ["One.", "Two."]
+        stage.conversation.note_played("answer-1", 0.48)
+        assert noted() == ["One.", "Two."]
+        stage.conversation.note_played("answer-1", 0.52)
+        assert noted() == ["One.", "Two.", "Three."]
+        stage.conversation.note_played("answer-1", 3.0)
+        assert noted() == ["One.", "Two.", "Three.", "Four."]
+
+
+async def test_a_cough_ends_no_answer_and_is_none():
+    transcriber = FakeTranscriber("Yes")
+    async with staged(FakeChat("One.", None), transcriber) as stage:
+        stage.conversation.submit("Count.")
+        await settle()
+        stage.conversation.hear(COUGH, 16_000)
+        stage.conversation.hear(SILENCE, 16_000)
+        await settle()
+        assert stage.person.names("interrupt", "user_speech") == [("user_speech", True), ("user_speech", False)]
+        assert stage.conversation.is_answering
+        assert transcriber.heard == []
+        stage.conversation.hear(SPEECH, 16_000)
+        assert stage.person.names("interrupt") == [("interrupt",)]
+
+
+async def test_a_short_word_is_heard_while_the_avatar_is_silent():
+    chat = FakeChat("Good.")
+    async with staged(chat, FakeTranscriber("Yes")) as stage:
+        stage.conversation.hear(COUGH, 16_000)
+        stage.conversation.hear(SILENCE, 16_000)
+        await settle()
+        assert chat.asked == [[{"role": "user", "content": "Yes"}]]
+
+
+@pytest.mark.parametrize("noise", ["", ServiceError("the transcriber broke")])
+async def test_a_noise_after_a_question_does_not_cost_the_answer(noise):
+    chat, transcriber = FakeChat("Yes."), FakeTranscriber("What is it?", noise)
+    async with staged(chat, transcriber) as stage:
+        transcriber.gate.clear()
+        stage.conversation.hear(SPEECH, 16_000)
+        stage.conversation.hear(SILENCE, 16_000)
+        await settle()
+        stage.conversation.hear(COUGH, 16_000)
+        transcriber.gate.set()
+        await settle()
+        assert chat.asked == []
+        stage.conversation.hear(SILENCE, 16_000)
+        await settle()
+        assert chat.asked == [[{"role": "user", "content": "What is it?"}]]
 
 
 async def test_the_newest_wins():
@@ -186,6 +256,7 @@ async def test_an_answer_that_was_never_heard_is_not_remembered():
         assert stage.person.names("interrupt") == []
         assert chat.asked[1] == [{"role": "user", "content": "Count.\nSing."}]
         assert stage.speaker.closed == 1
+        assert stage.transcripts("avatar") == []
 
 
 async def test_speech_of_a_program_is_interrupted_too():
@@ -326,7 +397,7 @@ async def test_a_puppet_speaks_with_the_microphone():
             stage.conversation.hear(piece, 16_000)
         assert stage.person.calls == [("say", "puppet-1"), ("end_segment", "puppet-1"), ("say", "puppet-2")]
         # All of the voice, some sound before it and the pause that ended it.
-        assert stage.person.sounds["puppet-1"] == pytest.approx(0.256 + 0.4 + 0.5 - 0.128, abs=0.1)
+        assert stage.person.sounds["puppet-1"] == pytest.approx(0.768 + 0.4 + 0.5 - 0.128, abs=0.1)
         stage.conversation.set_mode("conversation")
         assert stage.person.calls[-2:] == [("end_segment", "puppet-2"), ("user_speech", False)]
 

@@ -28,6 +28,17 @@ def test_only_what_was_played_was_heard(spoken, played_s, heard):
     assert spoken.until(played_s) == heard
 
 
+def test_sentences_begin_when_their_sound_does():
+    spoken = SpokenText()
+    spoken.add("One.", 0.5)
+    spoken.add("", 0.5)
+    spoken.add("Two.", 0.04)
+    spoken.add("Three.", 1.0)
+    assert [spoken.begun(s) for s in (0.0, 0.04, 0.96, 1.0, 1.04, 1.08, 9.0)] == [0, 1, 1, 1, 2, 3, 3]
+    spoken.add("Four.", 1.0)
+    assert spoken.begun(9.0) == 4
+
+
 def test_turns_of_one_side_are_joined_and_old_ones_forgotten():
     history = History(most_turns=3)
     history.add_avatar("Welcome.")

@@ -10,7 +10,8 @@ import pytest
 from flowact.core.types import State
 from flowact.serve.voices.errors import ServiceError
 from flowact.serve.voices.pcm import PcmReader
-from flowact.serve.voices.planner_llm import LanguagePlanner, PlannerTimes, read_action
+from flowact.serve.voices.planner_llm import LanguagePlanner, PlannerTimes
+from flowact.serve.voices.planner_words import read_action
 from flowact.stream.planner import Action, Moment
 from tests.serve.voices.fake_services import ACTION
 

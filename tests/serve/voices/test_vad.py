@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowact.core.errors import ConfigError, ShapeError
-from flowact.serve.voices.vad import WINDOW, VadConfig, VoiceDetector, VoiceEnded, VoiceStarted, load_silero
+from flowact.serve.voices.vad import (
+    WINDOW,
+    VadConfig,
+    VoiceConfirmed,
+    VoiceDetector,
+    VoiceEnded,
+    VoiceStarted,
+    load_silero,
+)
 
 WINDOW_S = WINDOW / 16_000
 
@@ -42,9 +50,26 @@ def test_onset_and_end_with_hysteresis():
 def test_a_long_utterance_is_cut_and_goes_on():
     detector = VoiceDetector(loud_is_speech, VadConfig(before_s=0.0, longest_s=10 * WINDOW_S, end_s=2 * WINDOW_S))
     events = detector.hear(sound(*[0.9] * 25, 0, 0), 16_000)
-    assert [type(event) for event in events] == [VoiceStarted, VoiceEnded, VoiceEnded, VoiceEnded]
-    assert [event.is_whole for event in events[1:]] == [False, False, True]
-    assert sum(len(event.sound) for event in events[1:]) == 27 * WINDOW
+    started, confirmed, *ended = events
+    assert (type(started), type(confirmed)) == (VoiceStarted, VoiceConfirmed)
+    assert [event.is_whole for event in ended] == [False, False, True]
+    assert all(event.is_confirmed for event in ended)
+    assert sum(len(event.sound) for event in ended) == 27 * WINDOW
+
+
+@pytest.mark.parametrize(("windows", "is_confirmed"), [(4, False), (9, False), (10, True), (30, True)])
+def test_what_is_shorter_than_300_ms_is_not_confirmed(windows, is_confirmed):
+    detector = VoiceDetector(loud_is_speech)
+    events = detector.hear(sound(*[0] * 5, *[0.9] * windows, *[0] * 20), 16_000)
+    assert [event.at_s for event in events if isinstance(event, VoiceConfirmed)] == [15 * WINDOW_S] * is_confirmed
+    assert events[-1].is_confirmed == is_confirmed
+
+
+def test_pauses_do_not_count_as_speech():
+    detector = VoiceDetector(loud_is_speech)
+    cough = [0.9] * 4 + [0.4] * 3 + [0.9] * 3 + [0.0] * 5
+    assert [type(event) for event in detector.hear(sound(*cough), 16_000)] == [VoiceStarted]
+    assert [type(event) for event in detector.hear(sound(0.9, 0.9, 0.9), 16_000)] == [VoiceConfirmed]
 
 
 def test_every_window_comes_with_the_end_of_the_one_before_and_the_state_goes_round():
@@ -79,8 +104,8 @@ def test_events_do_not_depend_on_the_pieces(pieces, rate):
         got += detector.hear(level[start : start + piece], rate)
         start += piece
     assert [(type(e), e.at_s) for e in got] == [(type(e), e.at_s) for e in whole]
-    assert len(whole) == 2
-    np.testing.assert_allclose(got[1].sound, whole[1].sound, atol=1e-4)
+    assert len(whole) == 3
+    np.testing.assert_allclose(got[-1].sound, whole[-1].sound, atol=1e-4)
 
 
 @pytest.mark.parametrize(("bad", "rate"), [(np.zeros((2, 5), np.float32), 16_000), (np.zeros(5, np.float32), 100)])
@@ -108,9 +133,9 @@ def test_silero_hears_speech_and_nothing_else(tmp_path):
     noise[16_000 : 16_000 + len(voice)] += voice
     judge = load_silero()
     events = VoiceDetector(judge).hear(noise, 16_000)
-    assert [type(event) for event in events] == [VoiceStarted, VoiceEnded]
+    assert [type(event) for event in events] == [VoiceStarted, VoiceConfirmed, VoiceEnded]
     assert events[0].at_s == pytest.approx(1.0, abs=0.35)
-    assert events[1].at_s == pytest.approx(1.0 + len(voice) / 16_000, abs=0.4)
+    assert events[-1].at_s == pytest.approx(1.0 + len(voice) / 16_000, abs=0.4)
     tone = (0.3 * np.sin(np.arange(32_000) * 0.17)).astype(np.float32)
     assert VoiceDetector(judge).hear(tone, 16_000) == []
 

@@ -31,6 +31,8 @@ async def test_a_spoken_question_gets_a_spoken_answer(services):
     async with asyncio.timeout(150):
         while not person.names("end_segment"):
             await asyncio.sleep(0.01)
+    for tick in range(1, round(25 * person.sounds["answer-1"]) + 1):
+        talk.note_played("answer-1", tick * 0.04)
     await talk.close()
     await transcriber.close()
     await chat.close()

@@ -50,3 +50,15 @@ def test_crops_are_as_large_as_the_reader_takes():
     traces, labels = objective.reader(torch.zeros(2, 3, CROP_PX, CROP_PX))
     assert [t.shape[-1] for t in traces] == [24, 12, 6]
     assert labels.shape == (2, 16)
+
+
+def test_a_mouth_that_is_cut_off_is_not_read():
+    torch.manual_seed(0)
+    objective, batch = MouthReading(), make_batch()
+    clip = torch.rand(2, 3, 3, SIDE, SIDE) * 2 - 1
+    away = batch | {"mouth_box": batch["mouth_box"] + 60}
+    loss, found = objective(-clip, clip, away)
+    assert float(loss) == 0
+    assert found == {}
+    half = batch | {"mouth_box": torch.cat([batch["mouth_box"][:1], away["mouth_box"][1:]])}
+    assert float(objective(torch.cat([clip[:1], -clip[1:]]), clip, half)[1]["traces"]) < 1e-9

@@ -31,11 +31,11 @@ def server():
         def do_GET(self):
             body = files[self.path]
             start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+            sent.append(len(body) - start)  # before the body: who has read it all may look
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             self.wfile.write(body[start:])
-            sent.append(len(body) - start)
 
         def log_message(self, *_):
             pass

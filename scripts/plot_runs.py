@@ -14,9 +14,9 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+from recipes.nano import CHAPTERS, ROWS
+
 RUNS = Path(__file__).resolve().parents[1] / "docs" / "runs"
-CHAPTERS = ("pretrain", "adapt", "align")
-WINDOWS_A_STEP = 12
 DRAWN = {
     "eval/mouth_1.0": "error at the mouth from pure noise (1 = the portrait held still)",
     "eval/mouth_0.5": "error at the mouth from half noise",
@@ -32,8 +32,8 @@ def read_run(folder: Path) -> list[tuple[int, dict[str, float]]]:
         if not path.is_file():
             continue
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        found += [(before + line["step"] * WINDOWS_A_STEP, line) for line in lines if "eval/mouth_1.0" in line]
-        before += lines[-1]["step"] * WINDOWS_A_STEP
+        found += [(before + line["step"] * ROWS, line) for line in lines if "eval/mouth_1.0" in line]
+        before += lines[-1]["step"] * ROWS
     return found
 
 

@@ -12,24 +12,14 @@ import pytest
 from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+from bench.live_page.host import CHROMIUM, CHROMIUM_ARGUMENTS  # noqa: E402
 from flowact.serve.app import create_app  # noqa: E402
 from flowact.serve.config import ServeConfig  # noqa: E402
 from tests.fake_avatar import FakeAvatar  # noqa: E402
 from tests.serve.fake_engine import SIZE, FakeEngine  # noqa: E402
 from tests.serve.fake_server import AppThread, Behaviour, FakeServer  # noqa: E402
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-]
+ARGUMENTS = [*CHROMIUM_ARGUMENTS, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 PATIENCE_MS = 240_000
 
 pytestmark = [

@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FlowAct needs Python 3.11 or newer: make setup PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(TORCH)
-	$(BIN)/python -m pip install -e '.[serve,studio,train,dev]'
+	$(BIN)/python -m pip install -e '.[serve,speed,studio,train,dev]'
 	@touch $@
 
 run: $(READY)

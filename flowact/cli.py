@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -28,6 +29,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+RuntimeOption = Annotated[
+    Literal["auto", "torch", "openvino"],
+    typer.Option(help="What computes; auto is the fastest here.", envvar="FLOWACT_RUNTIME"),
+]
+"""What computes the networks; every command that loads a model has it."""
 
 PASS_THROUGH = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Settings of a command that hands its words on to another program, `--help` too."""
@@ -57,6 +64,7 @@ def generate(
     model: Annotated[Path | None, typer.Option(help="Folder of a model; the one that ships if left out.")] = None,
     crop: Annotated[str, typer.Option(help="auto: frame the face; centre: centred square; none: as it is.")] = "auto",
     mark: Annotated[bool, typer.Option("--mark/--no-mark", help="Draw the AI badge in the corner.")] = True,
+    runtime: RuntimeOption = "auto",
 ) -> None:
     """Make a film of the person in a portrait, speaking a sound file or just being there."""
     from flowact.media.audio import LevelMeter, stream_audio
@@ -73,7 +81,7 @@ def generate(
     import flowact
 
     began = time.perf_counter()
-    avatar = flowact.load(model)
+    avatar = flowact.load(model, runtime=runtime)
     load_s = time.perf_counter() - began
     config, size = avatar.config, (avatar.config.size, avatar.config.size)
     portrait = load_portrait(image, config.size, crop)
@@ -101,8 +109,9 @@ def generate(
 @app.command()
 def info(
     model: Annotated[Path | None, typer.Option(help="Folder of a model; the one that ships if left out.")] = None,
+    runtime: RuntimeOption = "auto",
 ) -> None:
-    """Show the versions, the machine and the model: what to put into a bug report."""
+    """Show the versions, the machine, the model and how fast what computes it is: what to put into a bug report."""
     import av
     import torch
 
@@ -115,11 +124,13 @@ def info(
     typer.echo(f"PyAV         {av.__version__}")
     for key, value in describe_machine().items():
         typer.echo(f"{key:<12} {value}")
-    avatar = flowact.load(model)
+    avatar = flowact.load(model, runtime="torch")
     config = avatar.config
     typer.echo(f"model        {config.name}, {config.size}x{config.size}, {config.passes_per_chunk} passes a chunk")
     for name, network in avatar.networks().items():
         typer.echo(f"  {name:<10} {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters")
+    for i, line in enumerate(avatar.use_runtime(runtime, again=True).lines()):
+        typer.echo(f"{'' if i else 'runtime':<12} {line}")
 
 
 @app.command()
@@ -176,6 +187,20 @@ def evaluate(context: typer.Context) -> None:
     with _extra("evaluate"):
         from flowact.evaluate.commands import app as evaluate_app
     evaluate_app(context.args, prog_name="flowact evaluate")
+
+
+@app.command(context_settings=PASS_THROUGH, add_help_option=False)
+def bench(context: typer.Context) -> None:
+    """Measure how fast this machine is. Needs a checkout: the benchmarks are no part of the installed package."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "bench" / "commands.py").is_file():
+        raise ConfigError(
+            f"`flowact bench` runs from a checkout, and {root} holds no bench/; clone the repository and there: "
+            "pip install -e '.[bench]' && flowact bench"
+        )
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    _hand_over(importlib.import_module("bench.commands").bench, "bench", context)
 
 
 def _hand_over(command: Callable[..., None], name: str, context: typer.Context) -> None:

@@ -21,6 +21,9 @@ class FakeAvatar:
     def networks(self) -> dict[str, object]:
         return {}
 
+    def use_runtime(self, name: str, again: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(lines=lambda: [f"{name} is used", "torch: 0.100 s a chunk"])
+
     def stream(
         self,
         image: NDArray[np.uint8],

@@ -37,7 +37,7 @@ def files(tmp_path: Path) -> SimpleNamespace:
 @pytest.fixture
 def avatar(monkeypatch: pytest.MonkeyPatch) -> FakeAvatar:
     fake = FakeAvatar()
-    monkeypatch.setattr(flowact, "load", lambda path=None: fake)
+    monkeypatch.setattr(flowact, "load", lambda path=None, runtime="auto": fake)
     return fake
 
 
@@ -200,7 +200,7 @@ def test_damaged_or_foreign_model(
 
 
 def test_broken_engine_leaves_nothing(files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flowact, "load", lambda path=None: FakeAvatar(fail_at=2))
+    monkeypatch.setattr(flowact, "load", lambda path=None, runtime="auto": FakeAvatar(fail_at=2))
     with pytest.raises(RuntimeError, match="the engine broke"):
         run("generate", "--image", files.image, "--audio", files.audio, "--out", files.out)
     assert os.listdir(files.out.parent) == []
@@ -211,7 +211,7 @@ def test_ctrl_c_keeps_a_playable_film(files: SimpleNamespace) -> None:
         # A test run started in the background inherits an ignored SIGINT; a terminal's user does not.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import flowact; from tests.fake_avatar import FakeAvatar; from flowact.cli import main;"
-        "flowact.load = lambda path=None: FakeAvatar(chunk_s=0.05); main()"
+        "flowact.load = lambda path=None, runtime='auto': FakeAvatar(chunk_s=0.05); main()"
     )
     words = ["generate", "--image", str(files.image), "--seconds", "600", "--out", str(files.out)]
     with subprocess.Popen(

@@ -13,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from flowact.core.errors import CheckpointError, ConfigError
 
@@ -184,7 +183,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _for_file(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    complete = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    # Asked by name: importing the class (torch.distributed.tensor) costs every start of the program a second.
+    gather = getattr(tensor, "full_tensor", None)
+    complete: Tensor = tensor if gather is None else gather()
     wanted = dtype if dtype is not None and complete.is_floating_point() else complete.dtype
     # A copy of each: tied weights share memory, which the format refuses.
     return complete.detach().to("cpu", wanted, copy=True).contiguous()

@@ -7,7 +7,7 @@ import os
 import socket
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ from flowact.serve.doctor import examine
 from flowact.serve.security import choose_token, is_loopback
 from flowact.serve.server import DrainingServer
 from flowact.serve.talk import equip
+from flowact.speed.runtime import Runtime
 from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Capacity, Engine, leave_cores_to_engine
 
@@ -44,6 +45,10 @@ def serve(
         int | None, typer.Option(help="Sessions at once; as many as the machine keeps up with if left out.", min=1)
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    runtime: Annotated[
+        Literal["auto", "torch", "openvino"],
+        typer.Option(help="What computes; auto is the fastest here.", envvar="FLOWACT_RUNTIME"),
+    ] = "auto",
 ) -> None:
     """Start the server whose page shows a living person."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -60,8 +65,9 @@ def serve(
     equipment = equip(os.environ)
     typer.echo("loading the model and measuring this machine ...")
     threads = leave_cores_to_engine()
-    avatar = Avatar.from_pretrained(model, device)
-    engine = Engine(avatar, threads=threads)
+    avatar = Avatar.from_pretrained(model, device, runtime)
+    # Graphs bring threads of their own.
+    engine = Engine(avatar, threads=threads if avatar.runtime is Runtime.TORCH else None)
     engine.start()
     try:
         server = DrainingServer(create_app(engine, avatar, config, equipment), config)

@@ -16,6 +16,7 @@ from flowact.core.device import choose_device, choose_precision
 from flowact.core.errors import FlowActError
 from flowact.media.report import describe_machine
 from flowact.serve.talk import equip
+from flowact.speed.runtime import Runtime
 from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Engine, leave_cores_to_engine
 
@@ -46,7 +47,7 @@ def examine(model: Path | None, port: int, environment: Mapping[str, str]) -> It
     yield from _examine_machine()
     yield _examine_port(port)
     yield from _examine_voices(environment)
-    yield from _examine_model(model)
+    yield from _examine_model(model, environment.get("FLOWACT_RUNTIME", "auto"))
 
 
 def _examine_machine() -> Iterator[Finding]:
@@ -93,16 +94,17 @@ def _examine_voices(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("missing", line.partition(";")[0].partition(":")[0], False, line)
 
 
-def _examine_model(model: Path | None) -> Iterator[Finding]:
+def _examine_model(model: Path | None, runtime: str) -> Iterator[Finding]:
     threads = leave_cores_to_engine()
     try:
-        avatar = Avatar.from_pretrained(model)
+        avatar = Avatar.from_pretrained(model, runtime=runtime)
     except FlowActError as error:
         yield Finding("model", "does not load", False, str(error), is_vital=True)
         return
     config = avatar.config
     yield Finding("model", f"{config.name}, {config.size}x{config.size}, {config.passes_per_chunk} passes a chunk")
-    engine = Engine(avatar, threads=threads)
+    yield Finding("runtime", str(avatar.runtime))
+    engine = Engine(avatar, threads=threads if avatar.runtime is Runtime.TORCH else None)
     engine.start()
     try:
         capacity = engine.capacity()

@@ -30,6 +30,7 @@ from flowact.models.mmdit.model import MMDiT
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import config_from_json, config_to_json, load_model, save_model
+from flowact.speed.runtime import Choice, Runtime, Work, begin_loading, choose_runtime
 from flowact.stream.session import Session
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "weights" / "nano"
@@ -94,7 +95,15 @@ class AvatarConfig:
 
 
 class Avatar:
-    """A loaded model. It holds no state of any stream, so any number of sessions may share it."""
+    """A loaded model. It holds no state of any stream, so any number of sessions may share it.
+
+    Attributes:
+        backbone, codec: the doors that sessions use; `use_runtime` may put faster ones there.
+        runtime: what computes behind these two doors.
+    """
+
+    backbone: Any
+    codec: Any
 
     def __init__(
         self,
@@ -112,17 +121,32 @@ class Avatar:
         self.text = text.to(device).eval()
         self.backbone = backbone.to(device).eval()
         self.anchor = anchor.to(device).eval()
+        self._networks = {
+            "codec": self.codec,
+            "audio": self.hearing,
+            "text": self.text,
+            "backbone": self.backbone,
+            "anchor": self.anchor,
+        }
+        self.runtime = Runtime.TORCH
         self.plan, self.guidance = config.plan, config.make_guidance(self.anchor.mouth)
         self.precision = choose_precision(device)
         self._read: dict[str, Tensor] = {}
 
     @staticmethod
-    def from_pretrained(path: Path | str | None = None, device: str | None = None) -> Avatar:
+    def from_pretrained(path: Path | str | None = None, device: str | None = None, runtime: str = "torch") -> Avatar:
         """Load a model folder; without one, the model that ships with the project.
+
+        Args:
+            path: the folder.
+            device: "cpu" or "cuda"; the best there is by default.
+            runtime: as for `use_runtime`.
 
         Raises:
             CheckpointError: the folder is missing, incomplete, damaged or foreign.
+            ConfigError: the runtime cannot be used.
         """
+        begin_loading(runtime)
         folder = Path(path) if path is not None else DEFAULT_MODEL
         index = folder / "model_index.json"
         if not index.is_file():
@@ -136,7 +160,7 @@ class Avatar:
             raise CheckpointError(
                 f"{index} is damaged ({error}). Restore it from where the model came from."
             ) from error
-        return Avatar(
+        avatar = Avatar(
             config,
             load_model(VideoVAE, folder / "codec"),
             load_model(AudioEncoder, folder / "audio"),
@@ -145,6 +169,8 @@ class Avatar:
             load_model(Anchor, folder / "anchor"),
             choose_device(device),
         )
+        avatar.use_runtime(runtime)
+        return avatar
 
     def save_pretrained(self, folder: Path | str, dtype: torch.dtype = torch.bfloat16) -> None:
         """Write a model folder in the hub's layout: an index, and config and safetensors of each network."""
@@ -157,13 +183,34 @@ class Avatar:
 
     def networks(self) -> dict[str, Any]:
         """The networks by the name of their folder."""
-        return {
-            "codec": self.codec,
-            "audio": self.hearing,
-            "text": self.text,
-            "backbone": self.backbone,
-            "anchor": self.anchor,
-        }
+        return dict(self._networks)
+
+    def use_runtime(self, name: str, again: bool = False) -> Choice:
+        """Let "auto" (the fastest on this machine), "openvino" or "torch" compute the backbone and the decoder.
+
+        The first time with some weights, graphs are made and kept (docs/speed.md). With OpenVINO, PyTorch is left one
+        thread: two pools of threads on the same cores wait for each other.
+
+        Args:
+            name: what to use.
+            again: measure even if it is remembered what is fastest here.
+
+        Raises:
+            ConfigError: the name is not known, or OpenVINO cannot be used here.
+        """
+        work = Work(
+            backbone=self._networks["backbone"],
+            codec=self._networks["codec"],
+            size=self.config.size,
+            passes=self.config.passes_per_chunk,
+            precision=self.precision,
+            slots=self.config.bank.size,
+        )
+        choice, doors = choose_runtime(work, name, self.device.type, again=again)
+        self.runtime, self.backbone, self.codec = choice.runtime, doors.backbone, doors.codec
+        if self.runtime is not Runtime.TORCH:
+            torch.set_num_threads(1)
+        return choice
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:

@@ -1,0 +1,101 @@
+"""The decoder of the video codec written for a graph compiler: same weights, same picture, less moving of data.
+
+The picture is kept as its 16 phases at a quarter of the size, where the last convolutions work anyway: the flow is
+enlarged, the portrait sampled, mask and paint are mixed there, and only the finished bytes are put into rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from flowact.models.video_vae.model import VideoVAE
+
+PHASES = 4
+"""The picture is this many times larger than where the last convolutions work."""
+
+
+class DecoderGraph(nn.Module):
+    """Latents and the portrait to bytes, one row.
+
+    Args of `forward`: latents [1, T, C, h, w]; the portrait's pixels [1, 3, H, W] and features at 1/8 and 1/16; per
+    causal block its memory [1, C, h, w].
+    """
+
+    base_8: Tensor
+    base_1: Tensor
+    enlarge_weight: Tensor
+
+    def __init__(self, codec: VideoVAE, height: int, width: int, every: int = 1) -> None:
+        """Pictures of `height` x `width` pixels; of each latent frame's four only every `every`-th is painted."""
+        super().__init__()
+        self.every = every
+        self.trunk, self.painter = codec.trunk, codec.painter
+        self.size = (height, width)
+        self.register_buffer("base_8", _grid(height // 8, width // 8))
+        self.register_buffer("base_1", _phases(_grid(height, width)))
+        per_px = torch.tensor([2 / width, 2 / height])
+        self.register_buffer("to_grid", per_px[:, None, None])
+        self.register_buffer("enlarge_weight", _enlarging_weight(per_px))
+        head = codec.painter.head
+        assert head.bias is not None
+        weight, bias = head.weight.detach(), head.bias.detach()
+        colours = 3 * PHASES**2
+        self.paint_weight, self.paint_bias = weight[:colours].clone(), bias[:colours].clone()
+        self.mask_weight, self.mask_bias = weight[colours:].repeat(3, 1, 1, 1), bias[colours:].repeat(3)
+
+    def forward(
+        self, latents: Tensor, pixels: Tensor, features_8: Tensor, features_16: Tensor, *memory: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Frames uint8 [4T / every, H, W, 3], then the memory of each causal block."""
+        p = self.painter
+        x, after = self.trunk(latents, features_16, memory)
+        x = x[:: self.every] if self.every > 1 else x
+        flow = p.coarse_flow(x) * p.reach_px
+        moved = _sample(features_8, (flow * self.to_grid + self.base_8).permute(0, 2, 3, 1))
+        x = p.fine_8(p.join_8(torch.cat((x, moved), 1)))
+        x = F.pixel_shuffle(p.up(x), 2)
+        flow = F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False) + p.fine_flow(x) * p.reach_px
+        grid = F.conv2d(F.pad(flow, (1, 1, 1, 1), mode="replicate"), self.enlarge_weight) + self.base_1
+        quarter = (self.size[0] // PHASES, self.size[1] // PHASES)
+        # Channels are put last before they are taken apart: convolutions leave them there, so nothing moves twice.
+        grid = grid.permute(0, 2, 3, 1).unflatten(-1, (-1, 2)).permute(0, 3, 1, 2, 4).flatten(1, 2)
+        moved = _sample(pixels, grid).unflatten(2, (-1, quarter[0])).flatten(1, 2)
+        x = p.fine_4(p.join_4(torch.cat((x, moved), 1)))
+        painted = F.conv2d(x, self.paint_weight, self.paint_bias)
+        mask = F.conv2d(x, self.mask_weight, self.mask_bias).sigmoid()
+        mixed = painted + mask * (moved - painted)
+        bytes_ = (mixed * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+        rows = bytes_.permute(0, 2, 3, 1).unflatten(-1, (3, PHASES, PHASES)).permute(0, 1, 4, 2, 5, 3)
+        return rows.flatten(3, 4).flatten(1, 2), *after
+
+
+def _sample(source: Tensor, grid: Tensor) -> Tensor:
+    """Sample source [1, C, h, w] at grid [F, y, x, 2]: [F, C, y, x]."""
+    copies = source.expand(grid.shape[0], -1, -1, -1)
+    return F.grid_sample(copies, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _grid(height: int, width: int) -> Tensor:
+    """Where each pixel lies for `grid_sample`, [2, height, width], x first."""
+    x = (torch.arange(width) + 0.5) * (2 / width) - 1
+    y = (torch.arange(height) + 0.5) * (2 / height) - 1
+    return torch.stack((x.expand(height, -1), y[:, None].expand(-1, width)))
+
+
+def _phases(grid: Tensor) -> Tensor:
+    """[2, H, W] as its phases, [16 * 2, H/4, W/4], phase outermost."""
+    return F.pixel_unshuffle(grid[None], PHASES)[0].unflatten(0, (2, -1)).transpose(0, 1).flatten(0, 1).contiguous()
+
+
+def _enlarging_weight(gain: Tensor) -> Tensor:
+    """Bilinear enlargement by four as a convolution to phases, [16 * 2, 2, 3, 3]; x and y are multiplied by `gain`."""
+    offset = (torch.arange(PHASES) + 0.5) / PHASES - 0.5
+    along = torch.stack(((-offset).clamp(min=0), 1 - offset.abs(), offset.clamp(min=0)), 1)
+    both = along[:, None, :, None] * along[None, :, None, :]
+    weight = both.flatten(0, 1)[:, None, None] * torch.diag(gain)[None, :, :, None, None]
+    return weight.flatten(0, 1)

@@ -1,0 +1,68 @@
+"""Graphs of small random networks in both number formats, made once for the tests of this room."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from flowact.speed.backbone import FastBackbone
+from flowact.speed.cache import GraphCache
+from flowact.speed.codec import FastCodec
+from flowact.speed.graph import Maker
+from flowact.speed.runtime import Doors, Work, has_native_bf16
+from flowact.stream.avatar import Avatar
+from tests.stream.conftest import SIZE, avatar, portrait  # noqa: F401
+
+PRECISIONS = [
+    "f32",
+    pytest.param("bf16", marks=pytest.mark.skipif(not has_native_bf16(), reason="bfloat16 would be emulated")),
+]
+
+
+@pytest.fixture(scope="session")
+def eager(avatar: Avatar) -> Avatar:  # noqa: F811
+    """The small model with a codec whose flows move the portrait: as they start, they do not."""
+    moving = copy.deepcopy(avatar)
+    with torch.no_grad():
+        for head in (moving.codec.painter.coarse_flow, moving.codec.painter.fine_flow):
+            head.weight.normal_(std=0.1)
+            head.bias.normal_(std=0.5)
+    return moving
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> GraphCache:
+    return GraphCache(tmp_path_factory.mktemp("graphs"))
+
+
+@pytest.fixture(scope="session")
+def traced() -> dict[str, object]:
+    return {}
+
+
+@pytest.fixture(scope="session", params=PRECISIONS)
+def fast(request: pytest.FixtureRequest, eager: Avatar, cache: GraphCache, traced: dict[str, object]) -> Doors:
+    maker = Maker(request.param, cache, 1, traced)
+    maker.keep()
+    return Doors(FastBackbone(eager.backbone, maker), FastCodec(eager.codec, SIZE, maker))
+
+
+@pytest.fixture
+def bound(request: pytest.FixtureRequest, fast: Doors) -> float:
+    """Mean absolute error over mean absolute deviation that is allowed: rounding, of either number format."""
+    return 0.02 if fast.backbone.precision == "bf16" else 1e-5
+
+
+@pytest.fixture
+def work(eager: Avatar) -> Work:
+    return Work(eager.backbone, eager.codec, SIZE, passes=1, precision=torch.float32, slots=eager.config.bank.size)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

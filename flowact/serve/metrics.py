@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from flowact.stream.engine import Capacity
+
 _SHORT_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0)
 
 
@@ -40,7 +42,25 @@ class Metrics:
         self.rtf = Gauge(
             "flowact_real_time_factor", "Time to make a chunk over its length, worst session.", registry=registry
         )
+        self.tier = Gauge(
+            "flowact_tier", "What is left out: 0 nothing, 1 every second picture, 2 guidance too.", registry=registry
+        )
+        self.tier_changes = Counter("flowact_tier_changes", "Steps between tiers, down and up.", registry=registry)
+        self.threads = Gauge("flowact_compute_threads", "Threads that compute together.", registry=registry)
+        self.thread_changes = Counter(
+            "flowact_compute_threads_changes", "Changes of the number of compute threads.", registry=registry
+        )
+        self._seen = (0, 0)
         self.renders = Counter("flowact_renders", "Films that were asked for.", ["result"], registry=registry)
+
+    def show_engine(self, capacity: Capacity) -> None:
+        """Bring the figures of the engine up to date."""
+        self.tier.set(capacity.tier)
+        self.threads.set(capacity.threads or 0)
+        tiers, threads = self._seen
+        self.tier_changes.inc(capacity.tier_changes - tiers)
+        self.thread_changes.inc(capacity.thread_changes - threads)
+        self._seen = (capacity.tier_changes, capacity.thread_changes)
 
     def text(self) -> bytes:
         """The Prometheus text format."""

@@ -16,6 +16,11 @@ class _Recent:
         self._latest.append(seconds)
         self._sorted = sorted(self._latest)
 
+    def keep_latest(self) -> None:
+        """Forget all but the latest measurement."""
+        self._latest = deque(list(self._latest)[-1:], self._latest.maxlen)
+        self._sorted = list(self._latest)
+
     def quantile(self, share: float) -> float | None:
         """The smallest measurement that at least `share` of all do not exceed; None before the first."""
         ordered = self._sorted
@@ -23,21 +28,31 @@ class _Recent:
 
 
 class Costs:
-    """Seconds that were measured lately; sessions of one engine share one object."""
+    """Seconds that were measured lately; sessions of one engine share one object.
+
+    Attributes:
+        mean_chunk_s: of chunks with all their evaluations, the latest counting most; None before the first.
+    """
 
     def __init__(self) -> None:
         self._chunk, self._refill = _Recent(64), _Recent(16)
         self.mean_chunk_s: float | None = None
 
-    def add_chunk(self, seconds: float) -> None:
-        """One more chunk was made: a shift and the decoding."""
+    def add_chunk(self, seconds: float, is_full: bool = True) -> None:
+        """One more chunk was made: a shift and the decoding; `is_full`: with all evaluations that the model has."""
         self._chunk.add(seconds)
-        before = seconds if self.mean_chunk_s is None else self.mean_chunk_s
-        self.mean_chunk_s = before + 0.1 * (seconds - before)
+        if is_full:
+            before = seconds if self.mean_chunk_s is None else self.mean_chunk_s
+            self.mean_chunk_s = before + 0.1 * (seconds - before)
 
     def add_refill(self, seconds: float) -> None:
         """One more stream was filled after a cut: to its first latent frame, other sessions' turns included."""
         self._refill.add(seconds)
+
+    def start_afresh(self) -> None:
+        """Chunks are made in another way from now on: of what was measured, only the latest chunk still counts."""
+        self._chunk.keep_latest()
+        self._refill = _Recent(16)
 
     def chunk_s(self, quantile: float) -> float:
         """Quantile of the cost of a chunk; 0 before the first one."""

@@ -7,8 +7,9 @@ from enum import Enum
 
 
 class Cause(Enum):
-    """What a cut is for."""
+    """What a stream is filled for: all but the first are cuts."""
 
+    OPENING = "opening"
     SPEECH = "speech"
     ACTION = "action"
     INTERRUPTION = "interruption"
@@ -22,35 +23,51 @@ class Cut:
     asked_s: float
 
 
+@dataclass
+class _Refill:
+    """The filling of a stream that runs: what it is for, since when, and whether any of it was put on the ring."""
+
+    cause: Cause
+    begun_s: float
+    has_shown: bool = False
+
+
 class Cuts:
     """The cut that waits to be carried out, and the epochs that cuts begin. Not locked: its owner does that.
+
+    A refill lasts until a whole chunk is on the ring. Speech and actions cut a stream only when no refill runs. An
+    interruption cuts a refill for speech or an action at once; the opening and a refill for another interruption it
+    cuts once their first latent frame is on the ring. So of two refills in a row at least one is shown, however often
+    somebody interrupts and however slow the machine is.
 
     Attributes:
         epoch: number of the newest cut or interruption that was asked for.
         silent_epoch: of the newest interruption; speech of an older epoch must not sound any more.
         stream_epoch: of the ticks that are made now.
-        is_refilling: whether the stream is being filled, at the beginning or after a cut.
     """
 
     def __init__(self, pause_s: float) -> None:
-        """Actions that follow a cut closer than `pause_s` do not cut."""
+        """Actions do not cut within `pause_s` of a cut, during its refill, and for as long again as that took."""
         self._pause_s = pause_s
         self.epoch = self.silent_epoch = self.stream_epoch = 0
-        self.is_refilling = False
         self._request: Cut | None = None
+        self._refill: _Refill | None = None
         self._asked_s: float | None = None
-        self._begun_s = float("-inf")
+        self._calm_until_s = float("-inf")
 
     @property
-    def waits(self) -> bool:
-        """Whether a cut was asked for that was not begun."""
-        return self._request is not None
+    def is_refilling(self) -> bool:
+        """Whether the stream is being filled, at the beginning or after a cut."""
+        return self._refill is not None
 
     @property
     def is_due(self) -> bool:
-        """Whether to cut now: a stream that is being filled is first filled, unless it was told to be silent."""
-        request = self._request
-        return request is not None and (request.cause is Cause.INTERRUPTION or not self.is_refilling)
+        """Whether to cut now; see the class."""
+        request, refill = self._request, self._refill
+        if request is None or refill is None:
+            return request is not None
+        may_overrule = refill.has_shown or refill.cause in (Cause.SPEECH, Cause.ACTION)
+        return request.cause is Cause.INTERRUPTION and may_overrule
 
     def ask_for_speech(self, now_s: float) -> None:
         """Speech shall begin, unless something else is about to cut."""
@@ -59,7 +76,8 @@ class Cuts:
 
     def ask_for_action(self, now_s: float) -> bool:
         """An urgent action shall begin; False if a cut waits already, or the last one was too short ago."""
-        if self._request is not None or now_s - self._begun_s < self._pause_s:
+        is_filling = self._refill is not None and self._refill.cause is not Cause.OPENING
+        if self._request is not None or is_filling or now_s < self._calm_until_s:
             return False
         self._ask(Cause.ACTION, now_s)
         return True
@@ -72,20 +90,33 @@ class Cuts:
         if is_needed:
             self._request = Cut(Cause.INTERRUPTION, now_s)
 
+    def open(self, now_s: float) -> None:
+        """The stream begins, and is filled for the first time."""
+        self._refill = _Refill(Cause.OPENING, now_s)
+
     def begin(self, now_s: float) -> Cut | None:
         """The cut to carry out now, if one is due; the stream is being refilled from then on."""
         if not self.is_due:
             return None
         request, self._request = self._request, None
         assert request is not None
-        self.stream_epoch, self._asked_s, self._begun_s = self.epoch, request.asked_s, now_s
-        self.is_refilling = True
+        self.stream_epoch, self._asked_s = self.epoch, request.asked_s
+        self._refill = _Refill(request.cause, now_s)
+        self._calm_until_s = now_s + self._pause_s
         return request
 
-    def take_asked_s(self) -> float | None:
-        """When the last cut was asked for, for the first tick after it; None for all other ticks."""
+    def show(self) -> float | None:
+        """A latent frame is put on the ring; for the first one after a cut, when that was asked for."""
+        if self._refill is not None:
+            self._refill.has_shown = True
         asked_s, self._asked_s = self._asked_s, None
         return asked_s
+
+    def end_refill(self, now_s: float) -> None:
+        """A whole chunk is on the ring."""
+        refill, self._refill = self._refill, None
+        if refill is not None and refill.cause is not Cause.OPENING:
+            self._calm_until_s = max(self._calm_until_s, now_s + (now_s - refill.begun_s))
 
     def _ask(self, cause: Cause, now_s: float) -> None:
         self.epoch += 1

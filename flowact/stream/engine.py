@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -13,12 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowact.core.clock import SAMPLE_RATE_HZ, SHIFT_S
+from flowact.core.clock import FPS, FRAMES_PER_CHUNK, SAMPLE_RATE_HZ, SHIFT_S
 from flowact.core.errors import SessionError
 from flowact.stream.avatar import Avatar
 from flowact.stream.costs import Costs
 from flowact.stream.live import LiveConfig, LiveSession
 from flowact.stream.planner import Planner
+from flowact.stream.threads import Threads
+from flowact.stream.tiers import Tier, TierRules, Tiers, ladder_for
+from flowact.stream.turns import ComputeThreads, Turns
 
 _LOG = logging.getLogger(__name__)
 _LOOK_S = 0.01
@@ -35,12 +39,16 @@ class EngineConfig:
         retry_after_s: what a refused visitor is told.
         warm_up_ticks: ticks made before the first visitor, to load the networks and to measure them.
         live: of every session.
+        lowest_tier: quality is never reduced further.
+        tiers: when quality steps down and up.
     """
 
     most_load: float = 0.85
     retry_after_s: float = 15.0
     warm_up_ticks: int = 48
     live: LiveConfig = field(default_factory=LiveConfig)
+    lowest_tier: Tier = Tier.PLAIN
+    tiers: TierRules = field(default_factory=TierRules)
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,24 @@ class Capacity:
 
     Attributes:
         sessions: that live now.
-        slots: that could live at once; at least one, since a machine that is too slow for one is still shown as it is.
-        chunk_s: measured cost of a chunk.
-        load: share of real time that the living sessions cost.
+        slots: that could live at once, all speaking, in the best tier; while the tier is a lower one, only those that
+            live. At least one, since a machine that is too slow for one is still shown as it is.
+        chunk_s: measured cost of a chunk with all its evaluations.
+        load: share of real time that the living sessions would cost if all spoke.
+        tier: how well chunks are made now.
+        tier_changes: how often that changed since the engine started.
+        threads: that compute together; None where that is left to torch.
+        thread_changes: how often that changed.
     """
 
     sessions: int
     slots: int
     chunk_s: float
     load: float
+    tier: Tier = Tier.FULL
+    tier_changes: int = 0
+    threads: int | None = None
+    thread_changes: int = 0
 
 
 class EngineFullError(SessionError):
@@ -89,10 +106,12 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         threads: int | None = None,
     ) -> None:
-        """`threads` compute together, see `leave_cores_to_engine`; None leaves torch's number."""
+        """At most `threads` compute together, see `leave_cores_to_engine`; None leaves torch's number."""
         self._threads = threads
         self._avatar, self._config, self._clock = avatar, config or EngineConfig(), clock
         self._costs = Costs()
+        self._ladder = [tier for tier in ladder_for(avatar.guidance) if tier <= self._config.lowest_tier]
+        self._turns = self._make_turns(None)
         self._lock = threading.Lock()
         self._sessions: list[LiveSession] = []
         self._wake, self._stopping = threading.Event(), threading.Event()
@@ -161,32 +180,80 @@ class Engine:
 
     def _capacity(self) -> Capacity:
         self._sessions = [s for s in self._sessions if s.closed_reason is None]
+        living, turns = len(self._sessions), self._turns
         chunk_s = self._costs.mean_chunk_s or SHIFT_S
-        slots = max(1, int(self._config.most_load * SHIFT_S / chunk_s))
-        return Capacity(len(self._sessions), slots, chunk_s, len(self._sessions) * chunk_s / SHIFT_S)
+        slots = int(self._config.most_load * SHIFT_S / chunk_s)
+        if turns.tier is not Tier.FULL:
+            slots = min(slots, living)
+        return Capacity(
+            living, max(1, slots), chunk_s, living * chunk_s / SHIFT_S,
+            turns.tier, turns.changes, turns.threads, turns.thread_changes,
+        )  # fmt: skip
 
     def _living(self) -> list[LiveSession]:
         with self._lock:
             return list(self._sessions)
 
-    def _warm_up(self, costs: Costs) -> None:
-        size = self._avatar.config.size
-        grey = np.full((size, size, 3), 128, np.uint8)
-        nobody = LiveSession(self._avatar, grey, config=self._config.live, clock=self._clock, costs=costs)
-        nobody.say(np.zeros(SAMPLE_RATE_HZ, np.float32), SAMPLE_RATE_HZ)  # so that a cut is measured too
+    def _make_turns(self, threads: ComputeThreads | None) -> Turns:
+        return Turns(self._clock, self._costs, Tiers(self._ladder, self._config.tiers), threads)
+
+    def _measure(self) -> None:
+        """Load the networks, find the better number of threads, and measure what a chunk costs with it."""
+        if self._threads is not None:
+            torch.set_num_threads(1)  # loading with several takes minutes beside a busy neighbour
+        loading, ladder, ticks = Costs(), self._ladder, self._config.warm_up_ticks
+        chunks = itertools.count()
+        self._warm_up(loading, len(ladder) * FRAMES_PER_CHUNK, lambda s: s.advance(ladder[next(chunks) % len(ladder)]))
+        if self._threads is None or self._threads == 1:
+            self._warm_up(self._costs, ticks, lambda session: session.advance())
+            return
+        compare = self._thread_comparison(self._threads)
+        compare()  # makes the threads
+        many_s, one_s = compare()
+        first = Threads(self._threads, many_s / one_s * loading.chunk_s(0.5), loading.chunk_s(0.5))
+        torch.set_num_threads(first.count)
+        turns = Turns(
+            self._clock, self._costs, Tiers([Tier.FULL]), ComputeThreads(first, torch.set_num_threads, compare)
+        )
+        self._warm_up(self._costs, ticks, lambda session: turns.give(session, 1))
+        chunk_s = self._costs.mean_chunk_s or SHIFT_S
+        factor = 1.0 if first.changes else many_s / one_s  # a neighbour came in between: begin with one
+        alone_s = chunk_s if first.count == 1 else chunk_s / factor
+        choice = Threads(self._threads, factor * alone_s, alone_s)
+        self._turns = self._make_turns(ComputeThreads(choice, torch.set_num_threads, compare))
+
+    def _warm_up(self, costs: Costs, ticks: int, advance: Callable[[LiveSession], object]) -> None:
+        """Let somebody who speaks live for so many ticks, as fast as it goes; nobody sees it."""
+        nobody = LiveSession(self._avatar, self._grey(), config=self._config.live, clock=self._clock, costs=costs)
+        samples = (ticks + self._config.live.onset_ticks) * SAMPLE_RATE_HZ // FPS
+        nobody.say(np.zeros(samples, np.float32), SAMPLE_RATE_HZ)  # cuts once, so that this is measured too
         nobody.end_segment()
-        while nobody.snapshot_stats().frames < self._config.warm_up_ticks:
-            nobody.advance()
+        while nobody.snapshot_stats().frames < ticks:
+            advance(nobody)
             while nobody.snapshot_stats().lead_ticks > 0:
                 nobody.take()
+
+    def _thread_comparison(self, many: int) -> Callable[[], tuple[float, float]]:
+        """Times the decoding of one latent frame with `many` threads, and with one."""
+        avatar, point = self._avatar, self._avatar.open(self._grey()).point
+
+        def timed(count: int) -> float:
+            torch.set_num_threads(count)
+            begin_s = self._clock()
+            with avatar.computing():
+                avatar.codec.decode(point.bank.reference, point.decoding)
+            return self._clock() - begin_s
+
+        return lambda: (timed(many), timed(1))
+
+    def _grey(self) -> NDArray[np.uint8]:
+        size = self._avatar.config.size
+        return np.full((size, size, 3), 128, np.uint8)
 
     def _run(self, ready: Future[None]) -> None:
         # All computing happens in this thread, the measuring too.
         try:
-            if self._threads is not None:
-                torch.set_num_threads(self._threads)
-            self._warm_up(Costs())
-            self._warm_up(self._costs)
+            self._measure()
         except BaseException as error:
             ready.set_exception(error)
             return
@@ -196,17 +263,14 @@ class Engine:
     def _serve(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            session = self._most_urgent()
+            living = self._living()
+            session = self._turns.most_urgent(living)
             if session is None:
+                self._turns.compare_threads(living)
                 self._wake.wait(_LOOK_S)
                 continue
             try:
-                session.advance()
+                self._turns.give(session, len(living))
             except Exception as error:  # one session's fault must not end the others
                 _LOG.exception("A live session failed and is closed")
                 self.close(session, f"{type(error).__name__}: {error}")
-
-    def _most_urgent(self) -> LiveSession | None:
-        deadlines = [(session.deadline(), i, session) for i, session in enumerate(self._living())]
-        due = [(at_s, i, session) for at_s, i, session in deadlines if at_s is not None]
-        return min(due)[2] if due else None

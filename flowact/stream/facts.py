@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowact.core.types import State
+from flowact.stream.tiers import Tier
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class SessionStats:
         reactions_s: for the last 32 cuts, from the request to the first tick after the cut.
         state: what the person does.
         prompt: in words.
+        tier: how well the latest chunk was made.
+        tier_changes: how often that was another one than for the chunk before.
     """
 
     frames: int
@@ -50,3 +53,5 @@ class SessionStats:
     reactions_s: tuple[float, ...]
     state: State
     prompt: str
+    tier: Tier = Tier.FULL
+    tier_changes: int = 0

@@ -54,6 +54,11 @@ class VoiceLine:
         return next(on_the_way, self._queue.segment)
 
     @property
+    def is_voiced(self) -> bool:
+        """Whether speech sounds in a chunk in flight."""
+        return any(tick.segment is not None for chunk in self._in_flight for tick in chunk.voice)
+
+    @property
     def may_be_torn(self) -> bool:
         """Whether rewinding now would leave too little of a speech whose sound is still coming."""
         spoken = sum(tick.segment is not None for tick in self._on_the_way())

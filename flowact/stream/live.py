@@ -15,22 +15,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowact.core.clock import FPS, FRAMES_PER_CHUNK, FRAMES_PER_LATENT
+from flowact.core.clock import FPS, FRAMES_PER_CHUNK
 from flowact.core.errors import SessionError
 from flowact.core.types import Conditions, Tick
 from flowact.stream.costs import Costs
 from flowact.stream.cuts import Cause, Cuts
 from flowact.stream.facts import Interrupted, SessionStats
 from flowact.stream.line import VoiceLine
+from flowact.stream.live_config import LiveConfig
 from flowact.stream.planner import Action, Planner, RulePlanner
 from flowact.stream.senses import Senses
 from flowact.stream.session import ResumePoint, Session
+from flowact.stream.tiers import Tier, guidance_at
 from flowact.stream.timeline import Slot, Timeline, ticks_for
 from flowact.stream.voice import check_sound
 
@@ -38,25 +40,6 @@ if TYPE_CHECKING:
     from flowact.stream.avatar import Avatar
 
 __all__ = ["Action", "Interrupted", "LiveConfig", "LiveSession", "SessionStats"]
-
-
-@dataclass(frozen=True)
-class LiveConfig:
-    """Sizes of a live session.
-
-    Attributes:
-        most_lead_ticks: the ring never holds more.
-        margin_s: safety between the end of a refill and the tick that needs it.
-        onset_ticks: speech begins once so much of it is there, or all of it: three chunks and the hearing's look-ahead.
-        reaction_pause_s: urgent actions that follow closer than this act from the next chunk on instead.
-        queue_s: longest speech that may wait.
-    """
-
-    most_lead_ticks: int = 2 * FRAMES_PER_CHUNK
-    margin_s: float = 0.06
-    onset_ticks: int = 3 * FRAMES_PER_CHUNK + FRAMES_PER_LATENT
-    reaction_pause_s: float = 1.0
-    queue_s: float = 120.0
 
 
 class LiveSession:
@@ -88,6 +71,7 @@ class LiveSession:
         self._line = VoiceLine(self._config.queue_s, self._config.onset_ticks)
         self._timeline, self._senses = Timeline(portrait), Senses(clock())
         self._cuts, self._discarded = Cuts(self._config.reaction_pause_s), 0
+        self._tier, self._tier_changes = Tier.FULL, 0
         self._closed: str | None = None
         self._wish: Action | None = None
         self._reactions: deque[float] = deque(maxlen=32)
@@ -217,6 +201,8 @@ class LiveSession:
                 reactions_s=tuple(self._reactions),
                 state=self._senses.shown.state,
                 prompt=self._senses.shown.prompt,
+                tier=self._tier,
+                tier_changes=self._tier_changes,
             )
 
     # -- the engine's thread ---------------------------------------------------------------------------------------
@@ -238,31 +224,51 @@ class LiveSession:
             awaits = self._line.awaits(self._session.frames_wanted)
             return None if awaits and now < last_moment_s else empty_s
 
-    def advance(self) -> None:
-        """One shift and the decoding of its chunk; appends ticks. Carries out a cut first, if one was asked for."""
+    def advance(self, tier: Tier = Tier.FULL, watch: Callable[[], None] = lambda: None) -> bool:
+        """One shift and the decoding of its chunk; appends ticks. Carries out a cut first, if one was asked for.
+
+        Args:
+            tier: how well the chunk is made.
+            watch: called between the parts of the work.
+
+        Returns:
+            Whether a whole chunk came of it.
+        """
         session = self._open()
         self._cut(session)
         begin_s = self._clock()
         conditions = self._enter(session)
         if conditions is None:
-            return
-        done = session.generate(conditions, self._is_unwanted)
+            return False
+        with self._lock:
+            self._tier_changes += tier is not self._tier
+            self._tier, meant = tier, self._avatar.guidance
+            guidance = guidance_at(tier, meant, self._line.is_voiced)
+
+        def is_unwanted() -> bool:
+            watch()
+            return self._is_unwanted()
+
+        done = session.generate(conditions, is_unwanted, guidance)
         with self._lock:
             if self._is_overtaken() or done is None:
-                return
-        for frames, point in session.decode_stepwise(done):
+                return False
+        for frames, point in session.decode_stepwise(done, tier.every):
+            watch()
             if not self._append(frames, point):
-                return
+                return False
         with self._lock:
-            self._cuts.is_refilling = False
-        self._costs.add_chunk(self._clock() - begin_s)
+            self._cuts.end_refill(self._clock())
+        self._costs.add_chunk(self._clock() - begin_s, is_full=guidance is meant)
+        return True
 
     def _open(self) -> Session:
         if self._session is None:
             session = self._avatar.open(self._portrait, self._seed)
             self._start, self._refill_since_s = session.point, self._clock()
             with self._lock:
-                self._session, self._cuts.is_refilling = session, True
+                self._session = session
+                self._cuts.open(self._clock())
         return self._session
 
     def _cut(self, session: Session) -> None:
@@ -310,7 +316,7 @@ class LiveSession:
                 return False
             voice, state = self._line.leave(len(frames))
             slots = [Slot(frame, tick, state, self._cuts.stream_epoch) for frame, tick in zip(frames, voice)]
-            slots[0] = replace(slots[0], asked_s=self._cuts.take_asked_s())
+            slots[0] = replace(slots[0], asked_s=self._cuts.show())
             slots[-1] = replace(slots[-1], point=point)
             self._timeline.append(slots)
         if self._refill_since_s is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK, SAMPLES_PER_FRAME
 from flowact.core.errors import SessionError
 from flowact.core.types import Chunk, Conditions, Frames
+from flowact.diffusion.guidance import Guidance
 from flowact.memory.bank import MemoryBank
 from flowact.models.video_vae.model import DecodeState
 from flowact.rollout.generate import Backbone, StreamState, shift
@@ -110,38 +111,51 @@ class Session:
         present = torch.ones(1, LATENTS_PER_CHUNK, device=self.avatar.device)
         return Conditions(voice.unflatten(1, (LATENTS_PER_CHUNK, FRAMES_PER_LATENT)), text, present, present)
 
-    def generate(self, conditions: Conditions, is_unwanted: Callable[[], bool] | None = None) -> Chunk | None:
+    def generate(
+        self,
+        conditions: Conditions,
+        is_unwanted: Callable[[], bool] | None = None,
+        guidance: Guidance | None = None,
+    ) -> Chunk | None:
         """Let a chunk enter and move the stream by one; the finished chunk, or None while the stream fills.
 
-        `is_unwanted` is asked before every evaluation of the backbone. Once it is true the shift is given up with None,
-        and only `resume` leads on.
+        Args:
+            conditions: of the chunk that enters.
+            is_unwanted: asked before every evaluation of the backbone. Once it is true the shift is given up with None,
+                and only `resume` leads on.
+            guidance: of this shift; the model's own by default.
         """
         avatar = self.avatar
         backbone = avatar.backbone if is_unwanted is None else _Watched(avatar.backbone, is_unwanted)
+        how = avatar.guidance if guidance is None else guidance
         shape = (1, LATENTS_PER_CHUNK, *self._reference.shape[1:])
         noise = avatar.config.noise_scale * torch.randn(shape, generator=self.noise).to(avatar.device)
         self._before = self._state.bank
         with avatar.computing():
             try:
-                done, self._state = shift(backbone, avatar.plan, avatar.guidance, self._state, conditions, noise)
+                done, self._state = shift(backbone, avatar.plan, how, self._state, conditions, noise)
             except _UnwantedError:
                 return None
         return done
 
-    def decode(self, chunk: Chunk) -> NDArray[np.uint8]:
-        """The pictures of a finished chunk of T latent frames: uint8 RGB [4T, H, W, 3]."""
+    def decode(self, chunk: Chunk, every: int = 1) -> NDArray[np.uint8]:
+        """The pictures of a finished chunk of T latent frames: uint8 RGB [4T, H, W, 3].
+
+        Only every `every`-th is painted, 1 or 2, and shown so many times.
+        """
         with self.avatar.computing():
             latents = self.avatar.anchor.absolute(chunk.latents.float(), self._reference)
-            clip, self._decoding = self.avatar.codec.decode(latents, self._decoding)
-        return to_frames(clip[0])
+            clip, self._decoding = self.avatar.codec.decode(latents, self._decoding, every=every)
+        frames = to_frames(clip[0])
+        return frames if every == 1 else frames.repeat(every, 0)
 
-    def decode_stepwise(self, chunk: Chunk) -> Iterator[tuple[NDArray[np.uint8], ResumePoint]]:
+    def decode_stepwise(self, chunk: Chunk, every: int = 1) -> Iterator[tuple[NDArray[np.uint8], ResumePoint]]:
         """The pictures [4, H, W, 3] of each latent frame of the chunk that `generate` just returned, and the point
-        from which the stream can be resumed after them.
+        from which the stream can be resumed after them. `every` as for `decode`.
         """
         before = self._before
         for i in range(chunk.latents.shape[1]):
-            frames = self.decode(chunk.part(i, i + 1))
+            frames = self.decode(chunk.part(i, i + 1), every)
             yield frames, ResumePoint(before.commit(chunk.part(0, i + 1)), self._decoding)
 
     def resume(self, point: ResumePoint, voice: NDArray[np.float32]) -> None:
@@ -197,6 +211,8 @@ def to_pixels(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def to_frames(clip: Tensor) -> NDArray[np.uint8]:
-    """float [F, 3, H, W] in about -1..1 -> uint8 [F, H, W, 3]."""
+    """float [F, 3, H, W] in about -1..1, or uint8, -> uint8 [F, H, W, 3]."""
+    if clip.dtype == torch.uint8:
+        return np.ascontiguousarray(clip.permute(0, 2, 3, 1).numpy())
     bytes_ = clip.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(bytes_.permute(0, 2, 3, 1).cpu().numpy())

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from flowact.core.errors import ConfigError
+from flowact.diffusion.guidance import Guidance, VoiceGuidance
 from flowact.stream.live import LiveSession
 from flowact.stream.planner import Action, Moment
 
@@ -61,14 +63,18 @@ class Tape:
         chunk, self._heard = self._heard[:12], self._heard[12:]
         return chunk
 
-    def generate(self, conditions: list[int], is_unwanted: Callable[[], bool] = lambda: False) -> list[int] | None:
+    def generate(
+        self, conditions: list[int], is_unwanted: Callable[[], bool] = lambda: False, guidance: Guidance | None = None
+    ) -> list[int] | None:
         if is_unwanted():
             return None
+        self.avatar.guided.append(guidance is self.avatar.guidance)
         self.avatar.compute()
         self._chunks.append(conditions)
         return self._chunks.pop(0) if len(self._chunks) == 3 else None
 
-    def decode_stepwise(self, chunk: list[int]) -> Iterator[tuple[NDArray[np.uint8], tuple[int, ...]]]:
+    def decode_stepwise(self, chunk: list[int], every: int = 1) -> Iterator[tuple[NDArray[np.uint8], tuple[int, ...]]]:
+        self.avatar.painted.append(every)
         for i in range(0, 12, 4):
             codes = chunk[i : i + 4]
             self.point = (*self.point, *codes)
@@ -84,11 +90,17 @@ class Tape:
 
 
 class TapeAvatar:
-    """Answers like `Avatar`. `compute` runs in the middle of each shift, `between` after each latent frame."""
+    """Answers like `Avatar`. `compute` runs in the middle of each shift, `between` after each latent frame.
+
+    It notes which shifts were guided, and of how many pictures one was painted in each chunk.
+    """
 
     def __init__(self, compute: Callable[[], None] = lambda: None, between: Callable[[], None] = lambda: None) -> None:
         self.plan, self.config = SimpleNamespace(chunks=3), SimpleNamespace(size=SIZE)
         self.compute, self.between = compute, between
+        self.guidance: Guidance = VoiceGuidance(3.0, torch.ones(1, 1))
+        self.guided: list[bool] = []
+        self.painted: list[int] = []
         self.prompts: list[str] = []
         self.resumed: list[tuple[int, ...]] = []
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from flowact.core.errors import ConfigError, SessionError
 from flowact.core.types import Tick
@@ -13,12 +14,13 @@ from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Engine, EngineConfig, EngineFullError
 from flowact.stream.live import LiveSession
 from flowact.stream.planner import Action, Moment
+from flowact.stream.tiers import Tier
 from tests.stream.fake_live import NoPlanner, TapeAvatar, fill, heard, speech, still
 
 
 def started(avatar: object, most_load: float = 100.0) -> Engine:
-    """An engine that admits anybody, unless told otherwise: a busy machine must not fail a test."""
-    engine = Engine(avatar, EngineConfig(most_load=most_load))  # type: ignore[arg-type]
+    """An engine that admits anybody, unless told otherwise, in one tier: a busy machine must not fail a test."""
+    engine = Engine(avatar, EngineConfig(most_load=most_load, lowest_tier=Tier.FULL))  # type: ignore[arg-type]
     engine.start()
     return engine
 
@@ -98,10 +100,12 @@ def test_the_most_urgent_session_is_served_first() -> None:
         urgent.take()
     for _ in range(13):
         patient.take()
-    engine._sessions = [patient, urgent]
-    assert engine._most_urgent() is urgent
+    turns, living = engine._turns, [patient, urgent]
+    assert turns.most_urgent(living) is urgent
     fill(urgent)
-    assert engine._most_urgent() is patient
+    assert turns.most_urgent(living) is patient
+    fill(patient)
+    assert turns.most_urgent(living) is None
 
 
 def test_a_wrong_portrait_is_refused_at_the_door() -> None:
@@ -135,3 +139,37 @@ def test_two_people_in_one_engine_are_each_as_if_alone(avatar: Avatar, portrait:
         engine.stop()
     np.testing.assert_array_equal(np.stack(together[0]), alone(portrait, 1))
     np.testing.assert_array_equal(np.stack(together[1]), alone(portrait[::-1].copy(), 2))
+
+
+def test_nobody_is_let_in_while_quality_is_reduced() -> None:
+    engine = Engine(TapeAvatar(), EngineConfig(most_load=100.0))  # type: ignore[arg-type]
+    engine.start()
+    try:
+        engine.open(still())
+        assert engine.capacity().slots > 1
+        engine._turns._tiers.observe(time.monotonic(), 1.0, 0.48, is_late=True)
+        capacity = engine.capacity()
+        assert (capacity.tier, capacity.tier_changes, capacity.slots) == (Tier.SPARSE, 1, 1)
+        with pytest.raises(EngineFullError):
+            engine.open(still())
+    finally:
+        engine.stop()
+
+
+def test_the_engine_measures_its_threads_and_goes_on_with_one_of_two_numbers(
+    avatar: Avatar, portrait: np.ndarray
+) -> None:
+    before = torch.get_num_threads()
+    engine = Engine(avatar, EngineConfig(most_load=100.0), threads=2)
+    engine.start()
+    try:
+        capacity, threads = engine.capacity(), engine._turns._threads
+        assert threads is not None
+        assert threads.choice.many == 2
+        assert capacity.threads == threads.choice.count
+        assert capacity.chunk_s > 0
+        assert min(threads.compare()) > 0
+        assert len(draw(engine.open(portrait, planner=NoPlanner()), 40)) == 40
+    finally:
+        engine.stop()
+        torch.set_num_threads(before)

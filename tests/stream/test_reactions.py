@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowact.core.types import Tick
+from flowact.diffusion.guidance import Guidance
 from flowact.stream.live import LiveSession
 from tests.stream.fake_live import NoPlanner, Tape, TapeAvatar, VirtualClock, heard, picture, speech, still
 
@@ -24,13 +25,15 @@ EVALUATIONS = 2
 class SlowTape(Tape):
     """Takes its time for every evaluation, less while fewer than three chunks are in flight."""
 
-    def generate(self, conditions: list[int], is_unwanted: Callable[[], bool] = lambda: False) -> list[int] | None:
+    def generate(
+        self, conditions: list[int], is_unwanted: Callable[[], bool] = lambda: False, guidance: Guidance | None = None
+    ) -> list[int] | None:
         chunks = min(3, len(self._chunks) + 1)
         for _ in range(EVALUATIONS):
             if is_unwanted():
                 return None
             self.avatar.spend(chunks / 3 * self.avatar.evaluation_s)  # type: ignore[attr-defined]
-        return super().generate(conditions)
+        return super().generate(conditions, guidance=guidance)
 
 
 class SlowAvatar(TapeAvatar):

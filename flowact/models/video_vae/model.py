@@ -196,8 +196,10 @@ class VideoVAE(nn.Module):
         latents: Tensor = self.normaliser(mean.float())
         return latents.unflatten(0, (len(clip), -1)), EncodeState(memory)
 
-    def decode(self, latents: Tensor, state: DecodeState) -> tuple[Tensor, DecodeState]:
-        """Latents [B, T, C, H/16, W/16] to a clip [B, 4T, 3, H, W], float32, about -1..1 (not clamped).
+    def decode(self, latents: Tensor, state: DecodeState, every: int = 1) -> tuple[Tensor, DecodeState]:
+        """Latents [B, T, C, H/16, W/16] to a clip [B, 4T / every, 3, H, W], float32, about -1..1 (not clamped).
+
+        Of each latent frame's four pictures only every `every`-th is painted, 1 or 2; the state after is the same.
 
         Raises:
             ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
@@ -209,6 +211,8 @@ class VideoVAE(nn.Module):
                 f"{(len(state.pixels), 'T', *expected)}; make the state from a portrait of the same size."
             )
         frames, memory = self.trunk(latents, state.features_16, state.memory)
+        if every > 1:
+            frames = frames[::every].contiguous(memory_format=torch.channels_last)
         pixels: Tensor = self.painter(frames, state)
         return pixels.unflatten(0, (len(latents), -1)), state._replace(memory=memory)
 

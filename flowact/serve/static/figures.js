@@ -5,6 +5,9 @@ import { make } from "./ui.js";
 
 /** @typedef {Record<string, number | null | undefined>} Stats */
 
+/** What the server leaves out of the pictures while its machine is too slow, by tier. */
+export const QUALITY = ["full", "every second picture", "every second picture, plain lips"];
+
 /** Counts the frames that reach the screen. */
 export class FrameMeter {
   /** @param {HTMLVideoElement} video */

@@ -11,7 +11,6 @@ draws without a GPU, takes a part of the cores from the engine.
 from __future__ import annotations
 
 import datetime
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +22,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.end_to_end import _cpu
 from bench.live_page.host import CHROMIUM, REAL, browse, serve
 from bench.live_page.openings import measure_openings
 from bench.live_page.speaking import judge_trials, run_trials
 from bench.live_page.sync import measure_sync
+from bench.machine import cpu_line, describe
+from bench.rows import add_row
 from flowact.evaluate.judges import Judges
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "live_page.jsonl"
@@ -35,6 +35,7 @@ WANTED = {
     "beep_minus_flash": "|p50| <= 0.060",
     "open_to_first_frame": "p50 <= 1.000",
     "push_to_lips": "p95 <= 0.600",
+    "click_to_silence": "p95 <= 0.150",
     "interrupt_to_silence": "p95 <= 0.150",
     "interrupt_to_rest": "p95 <= 0.500",
 }
@@ -55,23 +56,22 @@ def main(
         ticks, held = page.metric("flowact_ticks_total"), page.metric("flowact_held_ticks_total")
     spoken = judge_trials(trials, judges)
     offsets_s = [offset_ms / 1000 for offset_ms in sync.offsets_ms]
-    times: dict[str, Sequence[float | None]] = {"beep_minus_flash": offsets_s, **opened, **spoken}
+    times: dict[str, Sequence[float | None]] = {"beep_minus_flash": offsets_s, **opened.times_s, **spoken}
     row = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": {"cpu": cpu_line(describe()), "threads": torch.get_num_threads(), "torch": torch.__version__},
         "browser": subprocess.run([CHROMIUM, "--version"], capture_output=True, text=True, check=True).stdout.strip(),
         "seconds": seconds,
         "beeps": {"sent": sync.sent, "heard": sync.heard, "seen": sync.seen},
         "pictures_missed": round(sync.missed, 4),
         "sound_card_ms": round(sync.playout_ms, 1),
+        "steps_s": {name: summary(values) for name, values in opened.steps_s.items()},
         "ticks": round(ticks),
         "held_ticks": round(held),
         **{f"{name}_s": summary(values) for name, values in times.items()},
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    Console().print(_table(times))
+    add_row(row, out)
+    Console().print(_table(times), _table(opened.steps_s))
 
 
 def summary(times: Sequence[float | None]) -> dict[str, float]:

@@ -98,12 +98,12 @@ class Notes:
     Attributes:
         shown: pictures.
         heard: sound.
-        requested_ms: when the page last asked for a session; None before that.
+        steps_ms: when each step of the last start happened first, see `probe.js`.
     """
 
     shown: Shown
     heard: Heard
-    requested_ms: float | None
+    steps_ms: dict[str, float]
 
     @staticmethod
     def read(takes: Iterable[dict[str, Any]]) -> Notes:
@@ -120,7 +120,7 @@ class Notes:
             np.array([row[2] for row in pictures], np.int64),
             np.array([row[4] for row in pictures]),
         )
-        return Notes(shown, _read_sounds(sounds, _playout_ms(takes[-1]["stats"])), takes[-1]["requested"])
+        return Notes(shown, _read_sounds(sounds, _playout_ms(takes[-1]["stats"])), takes[-1]["steps"])
 
 
 def _read_sounds(rows: list[tuple[float, float, list[int]]], playout_ms: float) -> Heard:

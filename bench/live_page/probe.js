@@ -8,8 +8,8 @@
   const request = window.fetch;
 
   const probe = {
-    /** When the request for a session was sent. */
-    requested: null,
+    /** Steps of the start, by name: when each happened first since the click on the button that starts. */
+    steps: {},
     /** Events of the server: [received, text]. */
     events: [],
     /** Pictures: [shown, called back, number of the picture in the browser, RTP timestamp, brightness 0..255]. */
@@ -31,16 +31,17 @@
     /** Press a button of the page; returns when. */
     press(id) {
       const now = performance.now();
+      if (id === "start") probe.steps = { click: now };
       document.getElementById(id).click();
       return now;
     },
 
     /** All that was noted since the last call, and what WebRTC itself says. */
     async take() {
-      const { events, pictures, sounds, requested } = probe;
+      const { events, pictures, sounds, steps } = probe;
       Object.assign(probe, { events: [], pictures: [], sounds: [] });
       const stats = probe.peer ? [...(await probe.peer.getStats()).values()] : [];
-      return { events, pictures, sounds, requested, stats };
+      return { events, pictures, sounds, steps, stats };
     },
 
     /** The pictures that were kept, as JPEG in base64: [shown, data]. */
@@ -70,12 +71,23 @@
     constructor(...wishes) {
       super(...wishes);
       probe.peer = this;
+      const follow = (type, read, states) => this.addEventListener(type, () => states[read()] && step(states[read()]));
+      follow("icegatheringstatechange", () => this.iceGatheringState, { complete: "gathered" });
+      follow("iceconnectionstatechange", () => this.iceConnectionState, { checking: "checking", connected: "ice", completed: "ice" });
+      follow("connectionstatechange", () => this.connectionState, { connected: "dtls" });
     }
   };
-  window.fetch = (where, options) => {
-    if (options?.method === "POST" && String(where).endsWith("/v1/sessions")) probe.requested = performance.now();
-    return request(where, options);
+  window.fetch = async (where, options) => {
+    const opens = options?.method === "POST" && String(where).endsWith("/v1/sessions");
+    if (opens) step("asked");
+    const answer = await request(where, options);
+    if (opens) step("answered");
+    return answer;
   };
+
+  function step(name) {
+    probe.steps[name] ??= performance.now();
+  }
 
   const small = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
   const whole = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
@@ -83,6 +95,9 @@
   function look(video) {
     video.requestVideoFrameCallback((now, facts) => {
       look(video);
+      if (!probe.steps.shown) {
+        Object.assign(probe.steps, { received: facts.receiveTime, decoded: facts.presentationTime, shown: facts.expectedDisplayTime });
+      }
       small.drawImage(video, 0, 0, 8, 8);
       const { data } = small.getImageData(0, 0, 8, 8);
       const brightness = data.reduce((sum, value, i) => sum + (i % 4 === 3 ? 0 : value), 0) / 192;

@@ -17,6 +17,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK, SAMPLES_PER_FRAME
+from flowact.diffusion.guidance import Guidance, NoGuidance
 from flowact.serve.app import create_app
 from flowact.serve.config import ServeConfig
 from flowact.serve.server import DrainingServer
@@ -53,12 +54,14 @@ class FlashSession:
         """The oldest ticks that were heard."""
         return [self._heard.popleft() for _ in range(FRAMES_PER_CHUNK)]
 
-    def generate(self, conditions: list[bool], is_unwanted: Callable[[], bool]) -> list[bool] | None:
+    def generate(
+        self, conditions: list[bool], is_unwanted: Callable[[], bool], guidance: Guidance
+    ) -> list[bool] | None:
         """A chunk enters; the oldest one leaves once the stream is full. Nothing takes so long that it is given up."""
         self._in_flight.append(conditions)
         return self._in_flight.popleft() if len(self._in_flight) == self._avatar.plan.chunks else None
 
-    def decode_stepwise(self, chunk: list[bool]) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    def decode_stepwise(self, chunk: list[bool], every: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
         """The pictures of each latent frame, and how many there were so far."""
         for i in range(LATENTS_PER_CHUNK):
             flashes = chunk[i * FRAMES_PER_LATENT : (i + 1) * FRAMES_PER_LATENT]
@@ -79,7 +82,7 @@ class FlashAvatar:
 
     def __init__(self, size: int = 256) -> None:
         self.config = SimpleNamespace(name="flash", size=size, passes_per_chunk=3)
-        self.plan = SimpleNamespace(chunks=3)
+        self.plan, self.guidance = SimpleNamespace(chunks=3), NoGuidance()
 
     def check_portrait(self, portrait: NDArray[np.uint8]) -> None:
         """Any portrait is good."""

@@ -109,6 +109,7 @@ def describe(services: Services) -> dict[str, Any]:
         "voice": equipment.speaker is not None,
         "asr": equipment.transcriber is not None,
         "llm": equipment.chat is not None,
+        "ice_servers": [server.to_browser() for server in config.ice_servers],
         "upload_bytes": config.upload_bytes,
         "longest_render_s": config.longest_render_s,
         "longest_recording_s": config.longest_recording_s,

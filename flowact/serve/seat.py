@@ -6,12 +6,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from aiortc import RTCIceCandidate
 from numpy.typing import NDArray
 
 import flowact
@@ -161,9 +162,20 @@ class Seat:
             left=left,
             failed=lambda code, message: self.hub.tell(Trouble(code=code, message=message)),
             dropped=self._metrics.dropped.inc,
+            audible=lambda tick: self.live.audible(tick) is tick,
         )
         call = self._call = Call(self._config.ice_servers, doors)
         return await call.answer(sdp, self.ticks(), self._config.ice_timeout_s)
+
+    def add_candidates(self, candidates: Iterable[RTCIceCandidate]) -> None:
+        """Network addresses of the client, found after its offer.
+
+        Raises:
+            RequestError: there was no offer.
+        """
+        if self._call is None:
+            raise RequestError(409, "no_call", "this session has no call; send an offer first")
+        self._call.add_candidates(candidates)
 
     def _try_to_hear(self, sound: NDArray[np.float32], rate: int) -> None:
         try:

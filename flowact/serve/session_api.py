@@ -8,12 +8,14 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 
+from flowact.serve.candidates import read_candidate
 from flowact.serve.errors import RequestError
 from flowact.serve.events import EventSocket, dispatch
 from flowact.serve.messages import Mode, SessionClosed, Trouble
 from flowact.serve.seat import Seat
 from flowact.serve.security import bearer
 from flowact.serve.services import Services
+from flowact.serve.webrtc import MOST_CANDIDATES
 
 LARGEST_SEED = 2**32 - 1
 LONGEST_SDP = 100_000
@@ -21,20 +23,35 @@ _NOT_ALLOWED = 4401
 _NOT_THERE = 4404
 
 
-class SessionWish(BaseModel):
-    """What a client asks for."""
-
-    model_config = ConfigDict(extra="forbid")
-    portrait: Annotated[str, Field(min_length=1, max_length=100)]
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
-    mode: Mode = "conversation"
-
-
 class Offer(BaseModel):
     """A WebRTC offer, as browsers write it."""
 
     sdp: Annotated[str, Field(min_length=1, max_length=LONGEST_SDP)]
     type: Literal["offer"]
+
+
+class SessionWish(BaseModel):
+    """What a client asks for; with an offer the session begins with a call, in one round trip."""
+
+    model_config = ConfigDict(extra="forbid")
+    portrait: Annotated[str, Field(min_length=1, max_length=100)]
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    mode: Mode = "conversation"
+    offer: Offer | None = None
+
+
+class Candidate(BaseModel):
+    """A network address of the client, as browsers write it (`RTCIceCandidateInit`)."""
+
+    candidate: Annotated[str, Field(min_length=1, max_length=1000)]
+    mid: Annotated[str, Field(max_length=100)] | None = Field(None, alias="sdpMid")
+    section: Annotated[int, Field(ge=0, le=100)] | None = Field(None, alias="sdpMLineIndex")
+
+
+class Candidates(BaseModel):
+    """Network addresses that were found after the offer."""
+
+    candidates: Annotated[list[Candidate], Field(min_length=1, max_length=MOST_CANDIDATES)]
 
 
 class RecordingWish(BaseModel):
@@ -58,10 +75,17 @@ def session_routes(services: Services) -> APIRouter:
 
     @router.post("", status_code=201, dependencies=[Depends(guard.check)])
     async def open_session(wish: SessionWish) -> dict[str, Any]:
-        """Begin a session, or learn with 503 when to try again."""
+        """Begin a session, or learn with 503 when to try again. `answer` is there where an offer was."""
         seat = book.open(wish.portrait, wish.seed, wish.mode)
         servers = [server.to_browser() for server in services.config.ice_servers]
-        return {"id": seat.id, "token": seat.token, "lease_s": services.config.lease_s, "ice_servers": servers}
+        grant = {"id": seat.id, "token": seat.token, "lease_s": services.config.lease_s, "ice_servers": servers}
+        if wish.offer is None:
+            return grant
+        try:
+            return {**grant, "answer": await _answer(seat, wish.offer)}
+        except Exception:
+            await book.close(seat, "the offer cannot be used")
+            raise
 
     @router.delete("/{id}", status_code=204)
     async def close_session(seat: Found) -> Response:
@@ -77,11 +101,13 @@ def session_routes(services: Services) -> APIRouter:
     @router.post("/{id}/offer")
     async def offer(seat: Found, offer: Offer) -> dict[str, str]:
         """Answer a WebRTC offer: video and audio out, microphone in, data channel "events"."""
+        return await _answer(seat, offer)
 
-        def received(text: str, reply: Callable[[str], None]) -> None:
-            _run(seat, text, reply)
-
-        return {"sdp": await seat.offer(offer.sdp, received), "type": "answer"}
+    @router.post("/{id}/candidates", status_code=204)
+    async def candidates(seat: Found, found: Candidates) -> Response:
+        """Take network addresses that the client found after its offer, so that no offer needs to wait for them."""
+        seat.add_candidates([read_candidate(c.candidate, c.mid, c.section) for c in found.candidates])
+        return Response(status_code=204)
 
     @router.post("/{id}/recording")
     async def record(seat: Found, wish: RecordingWish) -> dict[str, Any]:
@@ -103,6 +129,13 @@ def session_routes(services: Services) -> APIRouter:
         await EventSocket(book.get(id), socket).run()
 
     return router
+
+
+async def _answer(seat: Seat, offer: Offer) -> dict[str, str]:
+    def received(text: str, reply: Callable[[str], None]) -> None:
+        _run(seat, text, reply)
+
+    return {"sdp": await seat.offer(offer.sdp, received), "type": "answer"}
 
 
 def _run(seat: Seat, text: str, reply: Callable[[str], None]) -> None:

@@ -168,6 +168,7 @@ class SessionBook:
             entry.discarded = now.discarded_chunks
         seconds = [entry.seat.stats() for entry in self._entries.values()]
         metrics = self._metrics
+        metrics.show_engine(self._engine.capacity())
         metrics.lead_s.set(min((s["lead_ms"] / 1000 for s in seconds), default=0.0))
         metrics.rtf.set(max((s["rtf"] for s in seconds), default=0.0))
         metrics.chunk_s.labels("0.5").set(max((s.chunk_p50_ms / 1000 for s in stats), default=0.0))

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import AudioFrame, AudioResampler, VideoFrame
+from av import AudioCodecContext, AudioFrame, AudioResampler, CodecContext, Packet, VideoFrame
 from numpy.typing import NDArray
 
 from flowact.core.clock import SAMPLE_RATE_HZ, TICK_MS
@@ -22,6 +22,10 @@ SAMPLES_PER_HALF = SAMPLES_PER_TICK // 2
 PTS_PER_TICK = VIDEO_CLOCK_HZ * TICK_MS // 1000
 RESAMPLER_LEAD = 48
 """Samples of silence ahead of the sound: the resampler keeps so many back, and the sound is that much late."""
+_BITS_PER_S = 64_000
+_FALL = np.zeros(SAMPLES_PER_HALF, np.float32)
+_FALL[: AUDIO_RATE_HZ // 200] = np.linspace(1, 0, AUDIO_RATE_HZ // 200)
+"""To silence within 5 ms, without a click."""
 MOST_WAITING = 12
 """Ticks that a slow sender may fall behind before both tracks skip to now."""
 
@@ -63,18 +67,48 @@ class VideoTrack(MediaStreamTrack):
         return frame
 
 
+class ToPackets:
+    """Encodes mono sound at 48 kHz with Opus, one packet for each 20 ms.
+
+    It is done in the event loop, since it takes 0.1 ms: to wait for a thread of a busy machine takes far longer, and
+    receivers answer late packets with more delay for all of them.
+    """
+
+    def __init__(self) -> None:
+        codec = CodecContext.create("libopus", "w")
+        assert isinstance(codec, AudioCodecContext)
+        codec.format, codec.layout, codec.sample_rate = "s16", "mono", AUDIO_RATE_HZ
+        codec.bit_rate, codec.options = _BITS_PER_S, {"application": "lowdelay"}
+        self._codec = codec
+
+    def encode(self, samples: NDArray[np.int16], pts: int) -> Packet:
+        """The packet of [960] int16; `pts` counts samples."""
+        block = AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        block.sample_rate = AUDIO_RATE_HZ
+        (packet,) = self._codec.encode(block)
+        packet.pts, packet.time_base = pts, Fraction(1, AUDIO_RATE_HZ)
+        return packet
+
+
 class AudioTrack(MediaStreamTrack):
-    """The voice of a session, two blocks of 20 ms a tick, mono 48 kHz."""
+    """The voice of a session, two packets of 20 ms a tick, mono 48 kHz.
+
+    Args:
+        ready: told before each packet that the sender asks for it.
+        audible: whether the sound of a tick may still be played.
+    """
 
     kind = "audio"
 
-    def __init__(self, ready: Callable[[], None]) -> None:
+    def __init__(self, ready: Callable[[], None], audible: Callable[[Tick], bool]) -> None:
         super().__init__()
-        self.queue: asyncio.Queue[tuple[int, NDArray[np.int16]]] = asyncio.Queue(MOST_WAITING)
-        self._ready = ready
-        self._second: tuple[int, NDArray[np.int16], float] | None = None
+        self.queue: asyncio.Queue[tuple[Tick, NDArray[np.int16]]] = asyncio.Queue(MOST_WAITING)
+        self._ready, self._audible = ready, audible
+        self._second: tuple[Tick, NDArray[np.int16], float] | None = None
+        self._is_hushed = False
+        self._packets = ToPackets()
 
-    async def recv(self) -> AudioFrame:
+    async def recv(self) -> Packet:
         """The next 20 ms.
 
         The second half of a tick leaves 20 ms after the first: receivers align the tracks by when packets were sent.
@@ -83,20 +117,24 @@ class AudioTrack(MediaStreamTrack):
             raise MediaStreamError
         self._ready()
         if self._second is not None:
-            (index, samples, due), self._second = self._second, None
+            (tick, samples, due), self._second = self._second, None
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()) if self.queue.empty() else 0.0)
-            return _block(samples, index * SAMPLES_PER_TICK + SAMPLES_PER_HALF)
-        index, samples = await self.queue.get()
+            return self._packets.encode(self._still(tick, samples), tick.index * SAMPLES_PER_TICK + SAMPLES_PER_HALF)
+        tick, samples = await self.queue.get()
         due = asyncio.get_running_loop().time() + TICK_MS / 2000
-        self._second = (index, samples[SAMPLES_PER_HALF:], due)
-        return _block(samples[:SAMPLES_PER_HALF], index * SAMPLES_PER_TICK)
+        self._second = (tick, samples[SAMPLES_PER_HALF:], due)
+        return self._packets.encode(self._still(tick, samples[:SAMPLES_PER_HALF]), tick.index * SAMPLES_PER_TICK)
 
-
-def _block(samples: NDArray[np.int16], pts: int) -> AudioFrame:
-    block = AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-    block.sample_rate = AUDIO_RATE_HZ
-    block.pts, block.time_base = pts, Fraction(1, AUDIO_RATE_HZ)
-    return block
+    def _still(self, tick: Tick, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        """What may be played of them now: speech that was broken off since its tick was released falls silent, and
+        stays so. The engine lets its next tick fall from full loudness, as if all of this one had been heard.
+        """
+        if self._audible(tick):
+            self._is_hushed = self._is_hushed and tick.segment is None
+            return np.zeros_like(samples) if self._is_hushed else samples
+        fall = np.float32(0) if self._is_hushed else _FALL
+        self._is_hushed = True
+        return (samples * fall).astype(np.int16)
 
 
 class TrackPair:
@@ -106,13 +144,14 @@ class TrackPair:
 
     Args:
         dropped: told how many ticks were skipped because the sender fell behind.
+        audible: whether the sound of a tick may still be played.
     """
 
-    def __init__(self, dropped: Callable[[int], None]) -> None:
+    def __init__(self, dropped: Callable[[int], None], audible: Callable[[Tick], bool]) -> None:
         self._asked: set[str] = set()
         self._dropped = dropped
         self.video = VideoTrack(lambda: self._asked.add("video"))
-        self.audio = AudioTrack(lambda: self._asked.add("audio"))
+        self.audio = AudioTrack(lambda: self._asked.add("audio"), audible)
 
     async def feed(self, ticks: AsyncGenerator[Tick, None]) -> None:
         """Pass ticks on as they are released, until they end or both tracks are stopped."""
@@ -133,7 +172,7 @@ class TrackPair:
                     queue.get_nowait()
             self._dropped(skipped)
         self.video.queue.put_nowait(tick)
-        self.audio.queue.put_nowait((tick.index, sound))
+        self.audio.queue.put_nowait((tick, sound))
 
     def stop(self) -> None:
         """End both tracks."""

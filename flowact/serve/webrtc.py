@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceCandidate,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 from numpy.typing import NDArray
 
 from flowact.core.types import Tick
+from flowact.serve.candidates import take_hidden
 from flowact.serve.config import IceServer
 from flowact.serve.errors import RequestError
 from flowact.serve.tracks import TrackPair
@@ -24,7 +33,11 @@ LONGEST_NEGOTIATION_S = 10.0
 MOST_BUFFERED_BYTES = 1 << 20
 QUIET_S = 0.5
 """A microphone that sends no packet for so long is muted."""
+MOST_CANDIDATES = 64
+"""Network addresses of the other end that are tried."""
 EVENTS = "events"
+OPUS = "audio/opus"
+"""The voice is encoded by its track, so this must be what both ends agree on; every WebRTC browser has it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class CallDoors:
         left: the channel is closed; gets the same function.
         failed: the call could not be set up or broke; gets a code and a message.
         dropped: ticks that were skipped because the sender fell behind.
+        audible: whether the sound of a tick may still be played.
     """
 
     heard: Callable[[NDArray[np.float32], int], None]
@@ -48,6 +62,7 @@ class CallDoors:
     left: Callable[[Callable[[str], None]], None]
     failed: Callable[[str, str], None]
     dropped: Callable[[int], None]
+    audible: Callable[[Tick], bool]
 
 
 class Call:
@@ -63,11 +78,15 @@ class Call:
         self._peer = RTCPeerConnection(RTCConfiguration(servers))
         self._doors = doors
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tracks = TrackPair(doors.dropped)
+        self._tracks = TrackPair(doors.dropped, doors.audible)
         self._settled = asyncio.Event()
+        self._candidates = 0
         # Pictures of the other side are not taken, so that no queue of them grows.
         self._peer.addTransceiver(self._tracks.video, "sendonly")
-        self._peer.addTransceiver(self._tracks.audio, "sendrecv")
+        voice = self._peer.addTransceiver(self._tracks.audio, "sendrecv")
+        voice.setCodecPreferences(
+            [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.mimeType == OPUS]
+        )
         self._peer.on("connectionstatechange", self._changed)
         self._peer.on("track", self._took)
         self._peer.on("datachannel", self._opened)
@@ -84,6 +103,7 @@ class Call:
             RequestError: the offer cannot be used; the call is closed then.
         """
         try:
+            sdp, hidden = take_hidden(sdp)
             async with asyncio.timeout(LONGEST_NEGOTIATION_S):
                 await self._peer.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
                 await self._peer.setLocalDescription(await self._peer.createAnswer())
@@ -98,7 +118,15 @@ class Call:
             raise RequestError(400, "bad_offer", message) from error
         self._start(self._tracks.feed(ticks))
         self._start(self._await_connection(ice_timeout_s))
+        self.add_candidates(hidden)
         return str(self._peer.localDescription.sdp)
+
+    def add_candidates(self, candidates: Iterable[RTCIceCandidate]) -> None:
+        """Try these addresses of the other end too; returns at once. More than `MOST_CANDIDATES` are left out."""
+        for candidate in candidates:
+            self._candidates += 1
+            if self._candidates <= MOST_CANDIDATES:
+                self._start(self._peer.addIceCandidate(candidate))
 
     async def close(self) -> None:
         """Hang up; safe to call twice."""

@@ -73,7 +73,7 @@ def make_app(fake: FakeServer) -> FastAPI:
 
     @app.get("/v1/info")
     async def info() -> dict[str, Any]:
-        able = {"voice": True, "asr": True, "llm": True, "upload_bytes": 12 << 20}
+        able = {"voice": True, "asr": True, "llm": True, "upload_bytes": 12 << 20, "ice_servers": []}
         return {"model": "fake", "size": SIZE, "fps": FPS, "states": STATES, "gestures": GESTURES, **able}
 
     @app.get("/v1/portraits")
@@ -105,7 +105,8 @@ def make_app(fake: FakeServer) -> FastAPI:
         person = Person(name, fake.pixels(wish["portrait"]), wish["mode"], fake.behaviour)
         fake.persons[name] = person
         person.start(person.report())
-        return {"id": name, "token": f"token-of-{name}", "lease_s": fake.behaviour.lease_s, "ice_servers": []}
+        granted = {"id": name, "token": f"token-of-{name}", "lease_s": fake.behaviour.lease_s, "ice_servers": []}
+        return {**granted, "answer": await answer(person, wish["offer"])}
 
     @app.delete("/v1/sessions/{name}", status_code=204)
     async def close_session(name: str) -> None:
@@ -116,14 +117,12 @@ def make_app(fake: FakeServer) -> FastAPI:
     async def heartbeat(name: str) -> Any:
         return refusal(404, "no_such_session", "the session is over") if fake.behaviour.forgets else {}
 
-    @app.post("/v1/sessions/{name}/offer")
-    async def offer(name: str, wish: dict[str, str]) -> dict[str, str]:
-        person = fake.persons[name]
+    async def answer(person: Person, offer: dict[str, str]) -> dict[str, str]:
         person.call = call = RTCPeerConnection(RTCConfiguration([]))
         call.on("track", lambda track: person.start(listen(person, track)))
         call.addTransceiver(Picture(person), "sendonly")
         call.addTransceiver(Voice(person), "sendrecv")
-        await call.setRemoteDescription(RTCSessionDescription(wish["sdp"], wish["type"]))
+        await call.setRemoteDescription(RTCSessionDescription(offer["sdp"], offer["type"]))
         await call.setLocalDescription(await call.createAnswer())
         sdp = call.localDescription.sdp
         if fake.behaviour.blocks_media:
@@ -131,6 +130,10 @@ def make_app(fake: FakeServer) -> FastAPI:
             await call.close()
             person.start(block(person))
         return {"sdp": sdp, "type": "answer"}
+
+    @app.post("/v1/sessions/{name}/candidates", status_code=204)
+    async def candidates(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
+        """The page's own checks tell its address too."""
 
     async def block(person: Person) -> None:
         await asyncio.sleep(1.0)

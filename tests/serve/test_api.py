@@ -195,6 +195,23 @@ def test_garbage_offers(serve: Serve, offer: dict[str, str]) -> None:
     assert server.client.post(f"/v1/sessions/{granted['id']}/heartbeat").status_code == 200
 
 
+def test_a_session_with_a_garbage_offer_is_not_kept(serve: Serve) -> None:
+    server = serve(slots=1)
+    wish = {"portrait": "anna", "offer": {"sdp": "garbage", "type": "offer"}}
+    assert error_of(server.client.post("/v1/sessions", json=wish), 400) == "bad_offer"
+    assert server.engine.living == []
+    assert "answer" not in open_session(server.client)
+
+
+def test_addresses_without_a_call(serve: Serve) -> None:
+    client = serve().client
+    path = f"/v1/sessions/{open_session(client)['id']}/candidates"
+    found = {"candidate": "candidate:1 1 udp 2122 192.0.2.7 5000 typ host", "sdpMid": "0", "usernameFragment": "x"}
+    assert error_of(client.post(path, json={"candidates": [found]}), 409) == "no_call"
+    assert error_of(client.post(path, json={"candidates": [{"candidate": "somewhere"}]}), 400) == "bad_candidate"
+    assert error_of(client.post(path, json={"candidates": []}), 422) == "malformed"
+
+
 def test_a_bug_answers_500_without_its_details(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve()
     monkeypatch.setattr(server.engine, "capacity", lambda: 1 / 0)

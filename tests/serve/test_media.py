@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from aioice import mdns
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs import vpx
 from aiortc.mediastreams import MediaStreamTrack
@@ -16,16 +18,22 @@ from flowact.core.types import State, Tick
 from flowact.media.provenance import Provenance
 from flowact.serve.bitrate import limits, set_limits
 from flowact.serve.recording import Recording
-from flowact.serve.tracks import MOST_WAITING, ToOutputRate, TrackPair
-from flowact.serve.webrtc import Call, CallDoors
+from flowact.serve.tracks import MOST_WAITING, ToOutputRate, ToPackets, TrackPair
+from flowact.serve.webrtc import Call, CallDoors, to_mono
 
 TONE = np.sin(2 * np.pi * 400 * np.arange(640) / 16000).astype(np.float32)
 """16 whole waves."""
 
 
-def tick(index: int, level: float = 0.0) -> Tick:
+def tick(index: int, level: float = 0.0, segment: str | None = None) -> Tick:
     frame = np.full((64, 64, 3), 40 + 5 * index % 200, np.uint8)
-    return Tick(index, 0, frame, TONE * np.float32(level), State.IDLE, None, False, False)
+    return Tick(index, 0, frame, TONE * np.float32(level), State.IDLE, segment, False, False)
+
+
+def decoded(packets: list[av.Packet]) -> list[np.ndarray]:
+    """The sound of each packet, [960] in -1..1."""
+    decoder = av.CodecContext.create("libopus", "r")
+    return [to_mono(block) for packet in packets for block in decoder.decode(packet)]
 
 
 class Microphone(MediaStreamTrack):
@@ -69,8 +77,51 @@ def test_sound_is_a_millisecond_late() -> None:
     assert np.argmax(np.abs(out)) == 3 * (3 * 640 + 100) + 48
 
 
+def test_sound_becomes_one_packet_of_20_ms_that_is_hardly_later() -> None:
+    sound = np.zeros((20, 960), np.int16)
+    sound[10:] = (9000 * np.sin(2 * np.pi * 1000 * np.arange(9600) / 48000)).astype(np.int16).reshape(10, 960)
+    packets = ToPackets()
+    made = [packets.encode(block, 960 * (i + 5)) for i, block in enumerate(sound)]
+    assert [packet.pts for packet in made] == [960 * (i + 5) for i in range(20)]
+    assert {packet.time_base for packet in made} == {Fraction(1, 48000)}
+    out = np.concatenate(decoded(made))
+    assert len(out) == 20 * 960
+    assert 0 < np.argmax(np.abs(out) > 0.1) - 9600 < 48 * 4
+
+
+async def test_speech_that_is_broken_off_falls_silent_in_the_middle_of_a_tick() -> None:
+    heard = asyncio.Event()
+    pair = TrackPair(lambda count: None, lambda tick: not heard.is_set() or tick.segment is None)
+    asking = asyncio.create_task(pair.video.recv()), asyncio.create_task(pair.audio.recv())
+    await asyncio.sleep(0)
+    ticks: asyncio.Queue[Tick] = asyncio.Queue()
+
+    async def released() -> AsyncGenerator[Tick, None]:
+        while True:
+            yield await ticks.get()
+
+    feeding = asyncio.create_task(pair.feed(released()))
+    for index in range(2):
+        ticks.put_nowait(tick(index, 0.5, "speech"))
+    _, first = await asyncio.gather(*asking)
+    packets = [first, await pair.audio.recv(), await pair.audio.recv()]
+    heard.set()
+    packets.append(await pair.audio.recv())
+    ticks.put_nowait(tick(2, 0.5))  # the engine lets it fall from full loudness
+    packets += [await pair.audio.recv(), await pair.audio.recv()]
+    heard.clear()
+    ticks.put_nowait(tick(3, 0.5, "more"))
+    packets += [await pair.audio.recv(), await pair.audio.recv()]
+    begins, loud, still_loud, falls, quiet, silent, _, again = (np.abs(block) for block in decoded(packets))
+    assert min(block.max() for block in (begins, loud, still_loud, again)) > 0.4
+    assert falls[:240].max() > 0.2
+    assert max(falls[480:].max(), quiet.max(), silent.max()) < 0.02
+    feeding.cancel()
+    pair.stop()
+
+
 async def test_both_tracks_show_the_same_ticks() -> None:
-    pair = TrackPair(lambda count: None)
+    pair = TrackPair(lambda count: None, lambda tick: True)
     first = asyncio.create_task(pair.video.recv()), asyncio.create_task(pair.audio.recv())
     await asyncio.sleep(0)
     feeding = asyncio.create_task(pair.feed(some(range(7, 12))))
@@ -84,7 +135,7 @@ async def test_both_tracks_show_the_same_ticks() -> None:
 
 
 async def test_nothing_is_sent_before_both_are_asked() -> None:
-    pair = TrackPair(lambda count: None)
+    pair = TrackPair(lambda count: None, lambda tick: True)
     asking = asyncio.create_task(pair.video.recv())
     await asyncio.sleep(0)
     await pair.feed(some(range(5)))
@@ -95,7 +146,7 @@ async def test_nothing_is_sent_before_both_are_asked() -> None:
 
 async def test_a_slow_sender_skips_on_both_tracks() -> None:
     dropped: list[int] = []
-    pair = TrackPair(dropped.append)
+    pair = TrackPair(dropped.append, lambda tick: True)
     asking = asyncio.create_task(pair.video.recv()), asyncio.create_task(pair.audio.recv())
     await asyncio.sleep(0)
     await pair.feed(some(range(MOST_WAITING + 2)))
@@ -103,7 +154,7 @@ async def test_a_slow_sender_skips_on_both_tracks() -> None:
     assert sum(dropped) >= MOST_WAITING - 1
     assert frame.pts // 3600 == block.pts // 1920
     pictures = [pair.video.queue.get_nowait().index for _ in range(pair.video.queue.qsize())]
-    sounds = [pair.audio.queue.get_nowait()[0] for _ in range(pair.audio.queue.qsize())]
+    sounds = [pair.audio.queue.get_nowait()[0].index for _ in range(pair.audio.queue.qsize())]
     assert pictures == sounds == [MOST_WAITING + 1]
 
 
@@ -153,6 +204,7 @@ async def test_a_call_carries_pictures_sound_microphone_and_events() -> None:
         left=lambda send: None,
         failed=lambda code, message: pytest.fail(message),
         dropped=lambda count: None,
+        audible=lambda tick: True,
     )
     call, browser = Call((), doors), RTCPeerConnection()
     browser.addTransceiver("video", direction="recvonly")
@@ -179,6 +231,31 @@ async def test_a_call_carries_pictures_sound_microphone_and_events() -> None:
     await browser.close()
 
 
+async def test_a_call_does_not_wait_for_addresses_that_nobody_can_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def resolve(self: mdns.MDnsProtocol, hostname: str, timeout: float | None = None) -> None:
+        asked.append(hostname)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(mdns.MDnsProtocol, "resolve", resolve)
+    nothing = lambda *_: None  # noqa: E731
+    doors = CallDoors(*[nothing] * 5, lambda code, message: pytest.fail(message), nothing, lambda tick: True)
+    call, browser = Call((), doors), RTCPeerConnection()
+    for kind in ("video", "audio"):
+        browser.addTransceiver(kind, direction="recvonly")
+    await browser.setLocalDescription(await browser.createOffer())
+    offer = re.sub(r"(a=candidate:\S+ 1 udp \d+) \S+", r"\1 8d2c6a0e.local", browser.localDescription.sdp)
+    assert ".local" in offer
+    async with asyncio.timeout(60):
+        answer = await call.answer(offer, some(range(1000), pause_s=0.04), ice_timeout_s=20)
+        await browser.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await browser.getReceivers()[0].track.recv()
+    assert set(asked) == {"8d2c6a0e.local"}
+    await call.close()
+    await browser.close()
+
+
 async def test_a_microphone_that_falls_silent_is_muted_and_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowact.serve.webrtc.QUIET_S", 0.05)
     blocks: asyncio.Queue[av.AudioFrame] = asyncio.Queue()
@@ -192,6 +269,7 @@ async def test_a_microphone_that_falls_silent_is_muted_and_may_come_back(monkeyp
         nothing,
         nothing,
         nothing,
+        lambda tick: True,
     )
 
     class Silent(MediaStreamTrack):

@@ -137,6 +137,30 @@ def test_a_session_from_start_to_end(open_page: OpenPage, server: FakeServer) ->
     assert page.complaints == []
 
 
+def test_a_speech_that_is_stopped_is_not_heard_from_then_on(open_page: OpenPage, server: FakeServer) -> None:
+    page = open_page()
+    go_live(page)
+    is_heard = "video.srcObject.getAudioTracks()[0].enabled"
+    page.keyboard.press("Escape")
+    assert page.evaluate(is_heard), "nothing was spoken"
+    page.fill("#text", "How are you?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-speaking]")
+    # All in one go, so that no answer of the server comes between.
+    assert page.evaluate(f"[{is_heard}, interrupt.click(), {is_heard}]") == [True, None, False]
+    page.wait_for_selector("body:not([data-speaking])")
+    wait_until(page, is_heard)
+    page.fill("#text", "And now?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-speaking]")
+    page.evaluate("interrupt.click()")
+    page.fill("#text", "Go on")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-speaking]")
+    wait_until(page, is_heard)
+    assert page.complaints == []
+
+
 def test_directing_recording_and_microphone(open_page: OpenPage, server: FakeServer) -> None:
     page = open_page(viewport={"width": 1200, "height": 760}, permissions=["microphone"])
     go_live(page)

@@ -28,7 +28,7 @@ def noted(offset_ms: float = 0.0, hop_ms: float = 1.0, missed: int | None = None
     loud = [[16000 if 1000 <= (at + j - offset_ms) % 2000 < 1120 else 0 for j in range(10)] for at in times]
     sounds = [(at, at + hop_ms, peaks) for at, peaks in zip(times.tolist(), loud)]
     card = {"type": "media-playout", "totalPlayoutDelay": playout_ms * 48, "totalSamplesCount": 48000}
-    take: dict[str, Any] = {"pictures": pictures, "sounds": sounds, "stats": [card], "requested": 0.0, "events": []}
+    take: dict[str, Any] = {"pictures": pictures, "sounds": sounds, "stats": [card], "steps": {}, "events": []}
     return Notes.read([take])
 
 
@@ -55,16 +55,17 @@ def test_sound_on_another_clock_is_refused() -> None:
 
 def test_sound_that_was_pulled_in_one_go_is_played_one_after_the_other() -> None:
     sounds = [(100.0, 101.0, [9] * 10), (100.0, 101.0, [9] * 10), (125.0, 126.0, [9] * 10)]
-    heard = Notes.read([{"pictures": [], "sounds": sounds, "stats": [], "requested": None, "events": []}]).heard
+    heard = Notes.read([{"pictures": [], "sounds": sounds, "stats": [], "steps": {}, "events": []}]).heard
     assert heard.at_ms[::10].tolist() == [100.0, 110.0, 125.0]
 
 
 def test_the_stand_in_flashes_in_the_ticks_that_beep() -> None:
     voice, beeps = beeping_voice(4.8, seed=0)
-    session = FlashAvatar(16).open(np.full((16, 16, 3), 100, np.uint8))
+    avatar = FlashAvatar(16)
+    session = avatar.open(np.full((16, 16, 3), 100, np.uint8))
     session.hear(np.concatenate([voice, np.zeros(640 * 64, np.float32)]))
-    chunks = [session.generate(session.condition(""), lambda: False) for _ in range(12)]
-    frames = np.concatenate([f for chunk in chunks if chunk is not None for f, _ in session.decode_stepwise(chunk)])
+    chunks = [session.generate(session.condition(""), lambda: False, avatar.guidance) for _ in range(12)]
+    frames = np.concatenate([f for chunk in chunks if chunk is not None for f, _ in session.decode_stepwise(chunk, 1)])
     is_white = frames.reshape(len(frames), -1).min(axis=1) == 255
     assert is_white.sum() == BEEP_TICKS * beeps > 0
     assert is_white.tolist() == (np.abs(voice.reshape(-1, 640)).max(axis=1) > 0).tolist()

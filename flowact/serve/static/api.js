@@ -4,8 +4,8 @@
 /**
  * @typedef {{id: string, url: string}} Sample
  * @typedef {{id: string, preview_url: string, notes?: string[]}} Upload
- * @typedef {{id: string, token?: string, lease_s: number, ice_servers?: RTCIceServer[]}} Grant
  * @typedef {{sdp: string, type: RTCSdpType}} Description
+ * @typedef {{id: string, token?: string, lease_s: number, answer: Description}} Grant
  * @typedef {{json?: unknown, body?: BodyInit, keepalive?: boolean, patienceMs?: number}} Options
  */
 
@@ -129,7 +129,7 @@ export class Api {
     return (await this.request("POST", "v1/portraits", { body: form, patienceMs: PATIENCE_WITH_FILES_MS })).json();
   }
 
-  /** @param {{portrait: string, mode: string}} wish @returns {Promise<Grant>} */
+  /** @param {{portrait: string, mode: string, offer: Description}} wish @returns {Promise<Grant>} */
   openSession(wish) {
     return this.json("POST", "v1/sessions", wish);
   }

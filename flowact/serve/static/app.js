@@ -9,6 +9,7 @@ import { Panel, askToken } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Portraits } from "./portraits.js";
 import { Recording } from "./recording.js";
+import { Peer } from "./rtc.js";
 import { LiveSession } from "./session.js";
 import { TalkButton } from "./talk.js";
 import { Notices, byId, choose, chosen, label } from "./ui.js";
@@ -38,6 +39,8 @@ class Page {
     this.endButton = byId("end", HTMLButtonElement);
     this.setup = byId("setup-room", HTMLElement);
     this.badge = byId("state", HTMLSpanElement);
+    /** @type {RTCIceServer[]} */
+    this.iceServers = [];
     /** @type {LiveSession | null} */
     this.session = null;
     /** Number of the latest start; one that was given up finds another number. */
@@ -83,6 +86,7 @@ class Page {
     byId("facts", HTMLParagraphElement).textContent = [info.model, `${info.size} × ${info.size}`, `${info.fps} fps`].join(" · ");
     byId("lacks", HTMLParagraphElement).textContent = lacks(info);
     this.portraits.mostBytes = info.upload_bytes;
+    this.iceServers = info.ice_servers;
     this.text.placeholder = info.llm ? "Say something" : "Type what the person shall say";
     byId("exactly-field", HTMLLabelElement).hidden = !info.llm;
   }
@@ -96,12 +100,15 @@ class Page {
     this.link("busy", "Starting");
     const mode = chosen("mode");
     const attempt = ++this.attempt;
+    const peer = new Peer(this.iceServers);
     try {
-      const session = new LiveSession(this.api, await this.api.openSession({ portrait, mode }));
+      const grant = await this.api.openSession({ portrait, mode, offer: await peer.offer() });
+      const session = new LiveSession(this.api, grant, peer);
       if (attempt !== this.attempt) return session.end(null);
       this.begin(session, mode);
       await session.connect();
     } catch (error) {
+      peer.close();
       if (attempt === this.attempt) this.startFailed(error);
     }
   }
@@ -115,7 +122,7 @@ class Page {
 
   /** @param {unknown} error */
   startFailed(error) {
-    if (error instanceof ApiError && error.status === 503 && !this.session) {
+    if (error instanceof ApiError && error.status === 503 && error.code !== "ice_slow" && !this.session) {
       this.rest();
       const busy = { code: error.code, title: "All places are taken", text: "The page tries again by itself.", retry: true };
       this.notices.countDown(busy, error.retryAfterS ?? BUSY_WAIT_S, () => this.start(), () => {});
@@ -216,7 +223,9 @@ class Page {
   }
 
   interrupt() {
-    if (this.send({ type: "response.cancel" }) && document.body.dataset.speaking) this.picture.stopping();
+    if (!this.session) return;
+    if (!this.session.interrupt()) this.notices.show(failure("not_sent"));
+    else if (document.body.dataset.speaking) this.picture.stopping();
   }
 
   /** @param {unknown} error @param {string} title @param {() => void} [retry] */

@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame: live video, sound, and the figures of both. */
 
-import { Figures, FrameMeter, amount } from "./figures.js";
+import { Figures, FrameMeter, QUALITY, amount } from "./figures.js";
 import { byId } from "./ui.js";
 
 /** @typedef {import("./rtc.js").Peer} Peer */
@@ -119,6 +119,7 @@ export class Picture extends EventTarget {
     this.figures.set("Ready ahead", amount(stats.lead_ms, "ms"));
     this.figures.set("Speed", amount(stats.rtf ? 1 / stats.rtf : null, "× real time", 1));
     this.figures.set("Underruns", amount(stats.held_ticks, "ticks"));
+    this.figures.set("Quality", QUALITY[stats.tier] ?? null);
     this.figures.set("Last reaction", amount(stats.last_reaction_ms, "ms"));
   }
 

@@ -1,8 +1,6 @@
 // @ts-check
 /** The media connection: picture and sound of the person in, the microphone out. */
 
-const GATHER_MS = 1500;
-
 /**
  * @typedef {{delayMs: number | null, lossShare: number | null}} NetworkFigures
  */
@@ -12,8 +10,11 @@ export class Peer extends EventTarget {
   /** @param {RTCIceServer[]} iceServers */
   constructor(iceServers) {
     super();
-    this.connection = new RTCPeerConnection({ iceServers });
+    this.connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.stream = new MediaStream();
+    /** Network addresses that were found and not told. @type {RTCIceCandidateInit[]} */
+    this.found = [];
+    this.connection.addEventListener("icecandidate", ({ candidate }) => candidate?.candidate && this.found.push(candidate.toJSON()));
     this.connection.addTransceiver("video", { direction: "recvonly" });
     // Sending is agreed from the start, so that a microphone can join later without a second negotiation.
     this.voice = this.connection.addTransceiver("audio", { direction: "sendrecv" });
@@ -26,29 +27,29 @@ export class Peer extends EventTarget {
     return this.connection.connectionState;
   }
 
-  /**
-   * Make an offer with its network addresses, hand it over, take the answer.
-   * @param {(offer: import("./api.js").Description) => Promise<RTCSessionDescriptionInit>} exchange
-   */
-  async connect(exchange) {
-    await this.connection.setLocalDescription(await this.connection.createOffer());
-    await this.gathered();
+  /** An offer, at once: the network addresses follow, see `accept`. @returns {Promise<import("./api.js").Description>} */
+  async offer() {
+    await this.connection.setLocalDescription();
     const { sdp, type } = /** @type {RTCSessionDescription} */ (this.connection.localDescription);
-    const answer = await exchange({ sdp, type });
-    if (this.connection.signalingState !== "closed") await this.connection.setRemoteDescription(answer);
+    return { sdp, type };
   }
 
-  /** All addresses, or those known after a short while: a slow STUN server must not hold up the start. */
-  gathered() {
-    const { connection } = this;
-    return /** @type {Promise<void>} */ (
-      new Promise((done) => {
-        const look = () => connection.iceGatheringState === "complete" && done();
-        connection.addEventListener("icegatheringstatechange", look);
-        setTimeout(done, GATHER_MS);
-        look();
-      })
-    );
+  /**
+   * Take the answer. The server often learns addresses from the first packets; until then it is told of them.
+   * @param {RTCSessionDescriptionInit} answer
+   * @param {(found: RTCIceCandidateInit[]) => void} tell
+   */
+  async accept(answer, tell) {
+    if (this.connection.signalingState === "closed") return;
+    await this.connection.setRemoteDescription(answer);
+    const pass = () => this.state !== "connected" && this.found.length && tell(this.found.splice(0));
+    this.connection.addEventListener("icecandidate", pass);
+    pass();
+  }
+
+  /** Let no sound out of here, or let it out again; pictures go on. @param {boolean} hushed */
+  hush(hushed) {
+    for (const track of this.stream.getAudioTracks()) track.enabled = !hushed;
   }
 
   /** @param {MediaStreamTrack | null} track */

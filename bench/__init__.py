@@ -1,1 +1,1 @@
-"""Benchmarks: each a command that writes a JSON row to bench/results."""
+"""Benchmarks: commands that measure a machine and add JSON rows to bench/results. docs/bench.md explains them."""

@@ -32,7 +32,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from bench.end_to_end import _cpu
+from bench.figures import slope_per_hour
+from bench.machine import cpu_line, describe, resident_mb
+from bench.rows import add_row
 
 RESULTS = Path(__file__).resolve().parent / "results" / "soak.jsonl"
 SAMPLE_EVERY_S = 10.0
@@ -85,7 +87,7 @@ class ServerProcess:
         """Resident memory in MB, and threads."""
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
         facts = dict(line.split(":", 1) for line in lines if ":" in line)
-        return int(facts["VmRSS"].split()[0]) / 1024, int(facts["Threads"])
+        return resident_mb(self._process.pid), int(facts["Threads"])
 
     def open_files(self) -> int:
         """File descriptors, sockets included."""
@@ -264,7 +266,7 @@ async def soak(server: ServerProcess, seconds: float, sessions: int) -> dict[str
         "rss_at_end_mb": round(after[0], 1),
         "rss_most_mb": round(float(steady[:, 1].max()), 1),
         "warm_up_s": round(warm_s, 1),
-        "rss_slope_mb_per_hour": round(float(np.polyfit(steady[:, 0] / 3600, steady[:, 1], 1)[0]), 2),
+        "rss_slope_mb_per_hour": slope_per_hour(steady[:, 0].tolist(), steady[:, 1].tolist()),
         "ticks": notes.frames,
         "held_ticks": notes.held,
         "deadlines_met": round(1 - notes.held / max(1, notes.frames), 6),
@@ -295,7 +297,7 @@ def main(
             code = server.stop()
             stopped_s = time.monotonic() - told_s
     said = path.read_text()
-    machine = {"cpu": _cpu(), "model": str(model or "shipped")}
+    machine = {"cpu": cpu_line(describe()), "model": str(model or "shipped")}
     trouble = {
         "exit_code": code,
         "stopped_in_s": round(stopped_s, 1),
@@ -305,9 +307,7 @@ def main(
     row = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine, **figures, **trouble}
     print(json.dumps(row, indent=2))
     print(f"log of the server: {path}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    add_row(row, out)
 
 
 def _median(values: list[float]) -> float | None:

@@ -9,7 +9,7 @@ _SHORTEST_CLAUSE = 24
 _LONGEST = 220
 _SHORT = 120
 
-_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|\n+|[。！？]+")
+_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|\n+|[。！？]+(?=[^。！？])")
 _CLAUSE = re.compile(r"[,;:](?=\s)|\s[-–—]+(?=\s)|[，；：、]")
 _SHORT_FORMS = {"mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "e.g", "i.e", "fig", "approx", "jr", "sr"}
 _MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|```|[*_`#~|<>]+")

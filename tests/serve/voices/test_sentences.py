@@ -70,3 +70,9 @@ def test_pieces_do_not_depend_on_how_the_text_arrives(words, data):
 )
 def test_speakable(text, spoken):
     assert speakable(text) == spoken
+
+
+def test_marks_without_spaces_end_a_sentence_together_however_they_arrive():
+    splitter = SentenceSplitter()
+    assert [splitter.feed(part) for part in ("好。", "。", "是")] == [[], [], ["好。。"]]
+    assert splitter.flush() == ["是"]

@@ -22,6 +22,14 @@ from flowact.core.errors import ConfigError
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 _OTHER_KINDS = ("live_page.jsonl", "soak.jsonl")
+_SLOWER = {
+    "eager": "the same model in eager PyTorch",
+    "classic": "the classic loop: eager, float32, memory computed anew in each evaluation",
+    "public, 1 step, codec as small as ours": "SkyReels-V2 of diffusers, same size, 1 step, codec as small as ours",
+    "public, 1 step": "the same with its published codec",
+    "public, its own 50 steps and guidance": "the same with its own 50 steps and guidance",
+}
+"""What the settings of `baselines` are, in words."""
 
 
 def main(
@@ -61,7 +69,7 @@ def headlines(parts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if wide := parts.get("wide"):
         yield wide["ran"], f"{wide['fps_without_encoding']:.1f} fps without encoding", "flowact bench"
     for name, times in parts.get("baselines", {}).get("times_faster_than", {}).items():
-        yield f"faster than: {name}", f"{times:.1f} times", "flowact bench"
+        yield f"faster than {_SLOWER.get(name, name)}", f"{times:.1f} times", "flowact bench"
     yield from _page_headlines()
 
 
@@ -102,7 +110,7 @@ def _page_headlines() -> Iterator[tuple[str, str, str]]:
     if soaks:
         soak = soaks[-1]
         figure = f"{soak['rss_after_warm_up_mb']:.0f} MB after warm-up, {soak['rss_at_end_mb']:.0f} MB at the end"
-        yield f"a visited server, {soak['seconds'] / 60:.0f} minutes", figure, "python -m bench.soak"
+        yield f"a visited server, {soak['seconds'] / 60:.0f} min", figure, "python -m bench.soak"
 
 
 def _told(row: Row) -> str:

@@ -69,7 +69,7 @@ def headlines(parts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     if wide := parts.get("wide"):
         yield wide["ran"], f"{wide['fps_without_encoding']:.1f} fps without encoding", "flowact bench"
     for name, times in parts.get("baselines", {}).get("times_faster_than", {}).items():
-        yield f"faster than {_SLOWER.get(name, name)}", f"{times:.1f} times", "flowact bench"
+        yield f"faster than {_SLOWER[name]}", f"{times:.1f} times", "flowact bench"
     yield from _page_headlines()
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flowact.core.clock import SAMPLE_RATE_HZ
 from flowact.media.audio import load_audio
 from flowact.media.portrait import load_portrait
-from flowact.speed.runtime import Choice, Runtime
+from flowact.speed.runtime import Choice
 from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Engine
 
@@ -33,7 +33,7 @@ def load_avatar(model: str | None, runtime: str, precision: str | None = None) -
 
 def start_engine(avatar: Avatar, threads: int) -> Engine:
     """An engine that serves, given its threads as `flowact serve` does it."""
-    engine = Engine(avatar, threads=threads if avatar.runtime is Runtime.TORCH else None)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     return engine
 

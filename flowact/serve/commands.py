@@ -19,7 +19,6 @@ from flowact.serve.doctor import examine
 from flowact.serve.security import choose_token, is_loopback
 from flowact.serve.server import DrainingServer
 from flowact.serve.talk import equip
-from flowact.speed.runtime import Runtime
 from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Capacity, Engine, leave_cores_to_engine
 
@@ -66,8 +65,7 @@ def serve(
     typer.echo("loading the model and measuring this machine ...")
     threads = leave_cores_to_engine()
     avatar = Avatar.from_pretrained(model, device, runtime)
-    # Graphs bring threads of their own.
-    engine = Engine(avatar, threads=threads if avatar.runtime is Runtime.TORCH else None)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     try:
         server = DrainingServer(create_app(engine, avatar, config, equipment), config)

@@ -16,7 +16,6 @@ from flowact.core.device import choose_device, choose_precision
 from flowact.core.errors import FlowActError
 from flowact.media.report import describe_machine
 from flowact.serve.talk import equip
-from flowact.speed.runtime import Runtime
 from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Engine, leave_cores_to_engine
 
@@ -104,7 +103,7 @@ def _examine_model(model: Path | None, runtime: str) -> Iterator[Finding]:
     config = avatar.config
     yield Finding("model", f"{config.name}, {config.size}x{config.size}, {config.passes_per_chunk} passes a chunk")
     yield Finding("runtime", str(avatar.runtime))
-    engine = Engine(avatar, threads=threads if avatar.runtime is Runtime.TORCH else None)
+    engine = Engine(avatar, threads=threads)
     engine.start()
     try:
         capacity = engine.capacity()

@@ -49,7 +49,7 @@ class _Place:
         out_shift, out_scale: [B, T, 1, D] of the last adaLN.
         cos, sin: [T * N, head_dim] of RoPE, each angle twice.
         unit: [B, T, 1, 1, 1] what latents are multiplied by to have unit variance.
-        skip, gain: [B, T, 1, 1, 1] velocity = skip * latents + gain * output of the graph.
+        skip: [B, T, 1, 1, 1] velocity = skip * latents + unit * output of the graph.
     """
 
     base: Tensor
@@ -59,7 +59,6 @@ class _Place:
     sin: Tensor
     unit: Tensor
     skip: Tensor
-    gain: Tensor
 
 
 class FastBackbone:
@@ -91,12 +90,11 @@ class FastBackbone:
             *self._inputs(frames, place), place.base, place.out_shift, place.out_scale, place.cos, place.sin,
             bias, remembered.keys, remembered.values, remembered.backdrop,
         )  # fmt: skip
-        return place.skip * frames.latents + place.gain * self.model._unpatch(out)
+        return place.skip * frames.latents + place.unit * self.model._unpatch(out)
 
     def _inputs(self, frames: Frames, place: _Place) -> tuple[Tensor, ...]:
         given = frames.conditions
-        heard, told = ((x > 0).float()[:, :, None, None] for x in (given.audio_present, given.text_present))
-        return place.unit * frames.latents, given.audio, given.text, heard, told
+        return place.unit * frames.latents, given.audio, given.text, given.audio_present, given.text_present
 
     def _bias(self, valid: Tensor) -> Tensor:
         """[B, T] -> [B, 1, 1, T * N]."""
@@ -129,7 +127,6 @@ class FastBackbone:
             sin=angles.sin().repeat_interleave(2, -1),
             unit=power.rsqrt(),
             skip=(2 * level - 1) / power,
-            gain=power.rsqrt(),
         )
 
 
@@ -168,8 +165,8 @@ def _frames_inputs(c: MMDiTConfig, rows: int, time: int) -> tuple[list[Tensor], 
         (c.latent_channels, c.grid, c.grid),
         (4, c.audio_dim),
         (-1, c.text_dim),
-        (1, 1),
-        (1, 1),
+        (),
+        (),
         (c.width,),
     ]
     example = [torch.randn(rows, time, *(max(n, 2) if n < 0 else n for n in size)) for size in sizes]

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowact.core.types import Conditions
 from flowact.nn.attention import rms
 from flowact.nn.modulation import modulate
 
@@ -50,15 +51,10 @@ class _Trunk(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Tokens [B, T, N, D] of the frames, conditions first, and what the conditions add to the steering [B, T, D].
 
-        `heard` and `told` [B, T, 1, 1] are 1 where voice and prompt are given, 0 where they are dropped.
+        `heard` and `told` [B, T] are 1 where voice and prompt are given, 0 where they are dropped.
         """
-        m, c = self.model, self.config
-        voice = m.audio_in(audio.flatten(2)).unflatten(-1, (c.audio_tokens, c.width))
-        words = m.text_in(text)
-        weight = (m.text_query @ words.transpose(-1, -2) * c.width**-0.5).softmax(-1)
-        prompt = weight @ words + m.text_query
-        voice = heard * voice + (1 - heard) * m.null_audio
-        prompt = told * prompt + (1 - told) * m.null_text
+        m = self.model
+        voice, prompt = m._condition_tokens(Conditions(audio, text, heard, told))
         mean_voice, mean_prompt = voice.mean(2, keepdim=True), prompt.mean(2, keepdim=True)
         video = m.video_in(m._patch(latents)) + m.place + mean_voice * m.where_heard + backdrop
         steer = m.steer(torch.cat((mean_voice, mean_prompt), -1)).flatten(2)

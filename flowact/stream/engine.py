@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from flowact.core.clock import FPS, FRAMES_PER_CHUNK, SAMPLE_RATE_HZ, SHIFT_S
 from flowact.core.errors import SessionError
+from flowact.speed.runtime import Runtime
 from flowact.stream.avatar import Avatar
 from flowact.stream.costs import Costs
 from flowact.stream.live import LiveConfig, LiveSession
@@ -106,8 +107,11 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         threads: int | None = None,
     ) -> None:
-        """At most `threads` compute together, see `leave_cores_to_engine`; None leaves torch's number."""
-        self._threads = threads
+        """At most `threads` compute together, see `leave_cores_to_engine`; None leaves torch's number.
+
+        With graphs it stays as it is: they bring threads of their own.
+        """
+        self._threads = None if threads is None or avatar.runtime is not Runtime.TORCH else threads
         self._avatar, self._config, self._clock = avatar, config or EngineConfig(), clock
         self._costs = Costs()
         self._ladder = [tier for tier in ladder_for(avatar.guidance) if tier <= self._config.lowest_tier]

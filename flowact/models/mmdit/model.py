@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from flowact.core.types import Frames, Role
+from flowact.core.types import Conditions, Frames, Role
 from flowact.models.mmdit.blocks import Block, Scene
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.nn.attention import KV
@@ -99,7 +99,7 @@ class MMDiT(nn.Module):
     def _run(
         self, frames: Frames, remembered: Remembered | None, guidance: Tensor | None
     ) -> tuple[Tensor, tuple[KV, ...]]:
-        heard, said = self._condition_tokens(frames)
+        heard, said = self._condition_tokens(frames.conditions)
         video = self.video_in(self._patch(self._unit_variance(frames))) + self.place
         video = video + heard.mean(2, keepdim=True) * self.where_heard
         video = video + (self._backdrop(frames) if remembered is None else remembered.backdrop)
@@ -119,9 +119,9 @@ class MMDiT(nn.Module):
         out: Tensor = self.backdrop_in(self._patch(torch.cat((frames.latents[:, :1], newest), 2)))
         return out * (remembered > 0)
 
-    def _condition_tokens(self, frames: Frames) -> tuple[Tensor, Tensor]:
+    def _condition_tokens(self, given: Conditions) -> tuple[Tensor, Tensor]:
         """Audio and text tokens of each latent frame, [B, T, La, D] and [B, T, Lt, D]; queries pool the text."""
-        c, given = self.config, frames.conditions
+        c = self.config
         audio = self.audio_in(given.audio.flatten(2)).unflatten(-1, (c.audio_tokens, c.width))
         words = self.text_in(given.text)
         weight = (self.text_query @ words.transpose(-1, -2) * c.width**-0.5).softmax(-1)

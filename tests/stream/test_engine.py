@@ -10,6 +10,7 @@ import torch
 
 from flowact.core.errors import ConfigError, SessionError
 from flowact.core.types import Tick
+from flowact.speed.runtime import Runtime
 from flowact.stream.avatar import Avatar
 from flowact.stream.engine import Engine, EngineConfig, EngineFullError
 from flowact.stream.live import LiveSession
@@ -173,3 +174,17 @@ def test_the_engine_measures_its_threads_and_goes_on_with_one_of_two_numbers(
     finally:
         engine.stop()
         torch.set_num_threads(before)
+
+
+def test_beside_graphs_the_engine_leaves_the_threads_of_torch_alone(
+    avatar: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(avatar, "runtime", Runtime.OPENVINO_F32)
+    before = torch.get_num_threads()
+    engine = Engine(avatar, EngineConfig(most_load=100.0), threads=before + 1)
+    engine.start()
+    try:
+        assert engine.capacity().threads is None
+        assert torch.get_num_threads() == before
+    finally:
+        engine.stop()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.child import PartError, run_child
 from bench.machine import BUSY_BEFORE, Load, LoadMeter, cpu_line, describe, load_before, name_of
-from bench.plan import PARTS, QUICK_SECONDS, Options, prepare
+from bench.plan import ON_DEMAND, PARTS, QUICK_SECONDS, Options, prepare
 from bench.rows import RESULTS, Row, add_row, check_row, failures, stamp
 from bench.tables import show, tables
 from flowact.core.errors import ConfigError
@@ -21,7 +21,7 @@ from flowact.core.errors import ConfigError
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A few minutes, fewer settings: does it all work?")] = False,
     only: Annotated[
-        list[str] | None, typer.Option(help=f"One part: {', '.join(PARTS)}. Repeat it for more than one.")
+        list[str] | None, typer.Option(help=f"One part: {', '.join(PARTS)}. Repeat for more. All but hour if left out.")
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(help="Length of each film and each live measurement; 60 if left out.", min=8.0)
@@ -41,7 +41,7 @@ def bench(
     console = Console()
     with tempfile.TemporaryDirectory(prefix="flowact-bench-") as cache:
         options = Options(None if model is None else str(model.resolve()), runtime, length_s, quick, cache)
-        row = run(options, [name for name in PARTS if not only or name in only], console)
+        row = run(options, [name for name in PARTS if name in (only or set(PARTS) - set(ON_DEMAND))], console)
     path = out or RESULTS / f"{name_of(row['machine'])}.jsonl"
     add_row(row, path)
     show(tables(row["machine"], {name: part.get("figures") for name, part in row["parts"].items()}), console)

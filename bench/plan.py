@@ -1,4 +1,4 @@
-"""Which measurements there are and in what settings each is made. `PARTS` is the whole benchmark."""
+"""Which measurements there are and in what settings each is made. `PARTS` but `ON_DEMAND` is the whole benchmark."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bench.machine import describe
 QUICK_SECONDS = 12.0
 SESSIONS_AT_ONCE = (2, 4)
 _WIDE_SECONDS = 30.0
+HOUR_S = 3600.0
 CAPS: dict[str, dict[str, str]] = {
     "AVX-512": {
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
@@ -80,9 +81,18 @@ def live(options: Options) -> dict[str, Any]:
     figures = {}
     for sessions, is_beside in settings[:2] if options.is_quick else settings:
         name = f"{sessions}{' beside a busy core' if is_beside else ''}"
-        asked: dict[str, Any] = {"seconds": options.seconds, "sessions": sessions, "is_beside_busy_core": is_beside}
-        figures[name] = {"seconds": options.seconds, **_attempt(partial(options.run, "live", **asked))}
+        figures[name] = _watched(options, options.seconds, sessions, is_beside)
     return figures
+
+
+def hour(options: Options) -> dict[str, Any]:
+    """One session for an hour, whatever the length of the others: does it stay as it is?"""
+    return {"1": _watched(options, HOUR_S, 1, False)}
+
+
+def _watched(options: Options, seconds: float, sessions: int, is_beside_busy_core: bool) -> dict[str, Any]:
+    asked: dict[str, Any] = {"seconds": seconds, "sessions": sessions, "is_beside_busy_core": is_beside_busy_core}
+    return {"seconds": seconds, **_attempt(partial(options.run, "live", **asked))}
 
 
 def caps(options: Options) -> dict[str, Any]:
@@ -146,4 +156,7 @@ PARTS: dict[str, Callable[[Options], dict[str, Any]]] = {
     "caps": caps,
     "wide": wide,
     "baselines": baselines,
+    "hour": hour,
 }
+ON_DEMAND = ("hour",)
+"""Parts that are measured when they are asked for by name."""

@@ -62,7 +62,8 @@ def headlines(parts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         for mode, what in (("film", "process start to first frame of a film"), ("live", "the same, live")):
             total = begun[mode]["total_s"]
             yield what, f"{total['median']:.1f} s, at worst {total['worst']:.1f} s", "flowact bench"
-    yield from _live_headlines(parts.get("live", {}))
+    yield from _live_headlines(parts.get("live", {}), "flowact bench")
+    yield from _live_headlines(parts.get("hour", {}), "flowact bench --only hour")
     for name, capped in parts.get("caps", {}).items():
         figure = "failed" if "failed" in capped else f"{capped['fps_without_encoding']:.0f} fps without encoding"
         yield f"film, no more than {name}", figure, "flowact bench"
@@ -73,14 +74,14 @@ def headlines(parts: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield from _page_headlines()
 
 
-def _live_headlines(live: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _live_headlines(live: dict[str, Any], command: str) -> Iterator[tuple[str, str, str]]:
     for name, found in live.items():
         what = f"live, sessions: {name}"
         if "failed" in found:
-            yield what, "failed", "flowact bench"
+            yield what, "failed", command
             continue
         if "refused" in found:
-            yield what, f"refused: {found['slots']} fit", "flowact bench"
+            yield what, f"refused: {found['slots']} fit", command
             continue
         lips, slope = found["speech_to_lips_s"], found["rss_slope_mb_per_hour"]
         full = found["time_in_tier"].get("full", 0.0)
@@ -91,7 +92,7 @@ def _live_headlines(live: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             what,
             f"{100 * found['deadlines_met']:.2f} % of deadlines in {found['seconds']:.0f} s{lesser}{times}; "
             f"{found['rss_mb']:.0f} MB{grows}",
-            "flowact bench",
+            command,
         )
 
 

@@ -45,6 +45,7 @@ def tables(machine: Figures, parts: Mapping[str, Figures | None]) -> list[Sheet]
         "start": _start,
         "offline": _offline,
         "live": _live,
+        "hour": _live,
         "caps": _caps,
         "wide": _wide,
         "baselines": _baselines,

@@ -64,8 +64,7 @@ class GeneratedMemory:
         if step % self.config.every and self.pool.entries:
             return
         name, live = self.network
-        with emas[name].swapped_in():
-            self._frozen.load_state_dict(live.state_dict())
+        emas[name].copy_to(self._frozen)
         spare = self.long.store.length - self.long.length
         sequence = torch.randint(self.long.store.sequences, (self.config.rows,))
         start = torch.randint(spare + 1, (self.config.rows,)) // LATENTS_PER_CHUNK * LATENTS_PER_CHUNK

@@ -69,6 +69,24 @@ def test_a_part_that_fails_is_told_and_the_others_are_kept(
     assert "before the run others used 0.40 cores" in told
 
 
+def test_the_hour_is_an_hour_and_only_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, object]] = []
+    monkeypatch.setattr(commands, "load_before", lambda: Load(ours=0.0, others=0.0, stolen=0.0))
+    products = {"float32_gflops": 1.0, "bfloat16_gflops": 1.0, "threads": 2}
+    monkeypatch.setattr(commands, "run_child", lambda part, options: products)
+    monkeypatch.setattr(commands, "prepare", lambda options: None)
+    monkeypatch.setattr(commands, "tables", lambda machine, parts: [])
+    monkeypatch.setattr(plan, "run_child", lambda part, options, environment: asked.append((part, options)) or {})
+    for name in set(PARTS) - {"hour"}:
+        monkeypatch.setitem(PARTS, name, lambda options: {})
+    assert run("--out", tmp_path / "all.jsonl") == 0
+    assert set(read_rows(tmp_path / "all.jsonl")[0]["parts"]) == set(PARTS) - {"hour"}
+    assert not asked
+    assert run("--only", "hour", "--seconds", 8, "--out", tmp_path / "hour.jsonl") == 0
+    ((part, options),) = asked
+    assert (part, options["seconds"], options["sessions"], options["is_beside_busy_core"]) == ("live", 3600, 1, False)
+
+
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--only", "everything") == 2
     assert "expected among" in capsys.readouterr().err

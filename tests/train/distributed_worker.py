@@ -1,13 +1,19 @@
-"""Started by torchrun in test_distributed: trains the tiny network with each optimiser, once per folder."""
+"""Started by torchrun in test_distributed: trains the tiny network with each optimiser, then the backbone's recipe."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.weights import WEIGHTS_FILE, save_model
+from flowact.train.data.labels import LABEL_WIDTH
+from flowact.train.data.latents import LatentStore
 from flowact.train.distributed import Ranks, connect
-from flowact.train.loop import Trainer
+from flowact.train.loop import Trainer, train_stages
+from flowact.train.stage import RunContext
+from recipes import nano
 from tests.train.fakes_train import make_net, make_stage
 
 MATRIX_LRS = {"adamw": None, "muon": 0.02}
@@ -32,7 +38,37 @@ def train(out: Path, matrix_lr: float | None, ranks: Ranks) -> None:
     assert (out / "model" / WEIGHTS_FILE).exists() or not ranks.is_first
 
 
+def make_store(time: int = 42) -> LatentStore:
+    """Two clips of noise, long enough to stream through."""
+    torch.manual_seed(0)
+    return LatentStore(
+        latents=torch.randn(2, time, 4, 4, 4).half(),
+        stills=torch.randn(2, 1, 4, 4, 4).half(),
+        audio=torch.randn(2, time, 4, 6).half(),
+        weight=torch.ones(2, time, 4, 4).half(),
+        labels=torch.zeros(2, time, 4, LABEL_WIDTH).half(),
+        text=torch.randn(1, 2, 5).half(),
+        captions=[[(0, time, 0)]] * 2,
+        meta=[{"identity": i} for i in range(2)],
+    )
+
+
+def train_backbone(out: Path, ranks: Ranks) -> list[int]:
+    """Steps that each chapter of the recipe took, generated memory and all."""
+    data = out / f"latents-{ranks.rank}"
+    for split in ("train", "val"):
+        make_store().save(data / split)
+    nano.ROWS = 2
+    nano.backbone_config = lambda store: MMDiTConfig(
+        width=24, depth=2, heads=2, dual_blocks=1, latent_channels=4, grid=4, patch=2, audio_dim=6, text_dim=5
+    )
+    stages = nano.backbone(RunContext(data, out, torch.device("cpu")))
+    short = [replace(stage, train_steps=2, evaluate_every=2) for stage in stages]
+    return [outcome.step for outcome in train_stages(short, out, ranks)]
+
+
 if __name__ == "__main__":
     with connect("cpu") as ranks:
         for name, matrix_lr in MATRIX_LRS.items():
             train(Path(sys.argv[1]) / name, matrix_lr, ranks)
+        assert train_backbone(Path(sys.argv[1]) / "backbone", ranks) == [2, 2, 2]

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from flowact.core.errors import ConfigError
+from flowact.models.weights import WEIGHTS_FILE
 from flowact.train.checkpoint import list_checkpoints, load_checkpoint
 from flowact.train.distributed import Ranks, connect
 from flowact.train.loop import Trainer
 from flowact.train.metrics import read_metrics
+from recipes import nano
 from tests.train import distributed_worker
 from tests.train.distributed_worker import MATRIX_LRS, STEPS
 from tests.train.fakes_train import make_net, make_stage
@@ -53,6 +55,11 @@ def test_one_process_goes_on_with_what_two_began(two, console, name):
     resumed = Trainer(make_stage(make_net(), matrix_lr=MATRIX_LRS[name], train_steps=STEPS + 2), two / name)
     assert resumed.step == STEPS
     assert resumed.run(console=console).is_finished
+
+
+def test_two_processes_train_the_backbone_with_memory_that_it_generates(two):
+    for chapter in nano.CHAPTERS:
+        assert (two / "backbone" / chapter / "model" / "backbone" / WEIGHTS_FILE).is_file()
 
 
 def test_without_torchrun_a_group_of_one(monkeypatch):

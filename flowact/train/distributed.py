@@ -113,6 +113,7 @@ def shard(module: nn.Module, ranks: Ranks, entry_points: Sequence[str] = ()) -> 
     if ranks.count == 1 or isinstance(module, FSDPModule):
         return
     for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.contiguous()  # FSDP cuts no other layout, channels_last for one
         dist.broadcast(tensor.data, src=0)
     mesh: DeviceMesh = init_device_mesh(ranks.device.type, (ranks.count,))
     blocks = getattr(module, "blocks", None)

@@ -21,10 +21,11 @@ class TinyNet(nn.Module):
         super().__init__()
         self.inlet = nn.Linear(4, 16)
         self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(16, 16), nn.SiLU()) for _ in range(2))
-        self.conv = nn.Conv1d(16, 8, 3, padding=1)
+        self.conv = nn.Conv2d(16, 8, 3, padding=1)
         self.head = nn.Linear(8, 2)
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("seen", torch.zeros(()))
+        self.to(memory_format=torch.channels_last)  # as the codec is
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
@@ -32,7 +33,7 @@ class TinyNet(nn.Module):
         x = self.inlet(x)
         for block in self.blocks:
             x = x + self.dropout(block(x))
-        return self.head(self.conv(x.unsqueeze(-1)).squeeze(-1))
+        return self.head(self.conv(x[..., None, None]).flatten(1))
 
 
 def make_net(dropout: float = 0.0) -> TinyNet:

@@ -140,6 +140,11 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether other processes hold the rest of the tensor."""
+    return isinstance(tensor, DTensor)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """The complete tensor on every process; every process must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -15,11 +15,12 @@ from itertools import groupby
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from flowact.core.errors import CheckpointError, ConfigError
-from flowact.train.distributed import local, sharded_like, whole
+from flowact.train.distributed import is_sharded, local, sharded_like, whole
 
 LrSchedule = Callable[[float], float]
 """Progress of the stage in 0..1 -> factor on the learning rate."""
@@ -121,13 +122,27 @@ class Muon(Optimizer):
     def _step_alike(self, parameters: list[nn.Parameter], group: Mapping[str, Any]) -> None:
         updates = torch.stack([self._momentum(p, group["momentum"]).flatten(1) for p in parameters])
         stretch = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
-        for parameter, update in zip(parameters, orthogonalise(updates, self.dtype)):
+        for parameter, update in zip(parameters, self._orthogonalised(updates, is_sharded(parameters[0]))):
             own = local(parameter)
             own.mul_(1 - group["lr"] * group["weight_decay"])
             own.add_(
                 local(sharded_like(update.view(parameter.shape), parameter)).to(own.dtype),
                 alpha=-group["lr"] * stretch,
             )
+
+    def _orthogonalised(self, updates: Tensor, is_shared: bool) -> Tensor:
+        """All matrices [N, R, C]; where several processes train, each works on its part of them."""
+        if not is_shared:
+            return orthogonalise(updates, self.dtype)
+        count, rank = dist.get_world_size(), dist.get_rank()
+        part = -(-len(updates) // count)
+        done = updates.new_zeros(part, *updates.shape[1:])
+        own = updates[rank * part : (rank + 1) * part]
+        if len(own):
+            done[: len(own)] = orthogonalise(own, self.dtype)
+        parts = [torch.empty_like(done) for _ in range(count)]
+        dist.all_gather(parts, done)
+        return torch.cat(parts)[: len(updates)]
 
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         state = self.state[parameter]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowact.core.clock import SAMPLE_RATE_HZ
+from flowact.core.clock import FPS, SAMPLE_RATE_HZ
 from flowact.core.types import Tick
 from flowact.stream.live import LiveSession
 from flowact.stream.pacer import Pacer, Subscription
@@ -20,12 +19,19 @@ REST_S, SPEAK_S = (0.8, 1.6), (0.5, 2.0)
 
 
 class Released:
-    """A live session as the pacer sees it; notes every release."""
+    """A live session as the pacer sees it; notes every release.
 
-    def __init__(self, session: LiveSession) -> None:
-        self._session = session
-        self.at_s: list[float] = []
-        self.held: list[bool] = []
+    Room for the notes is taken at once, so that they do not look as if the session grew. When it is full, no more is
+    noted.
+
+    Args:
+        session: the session.
+        room: releases that can be noted.
+    """
+
+    def __init__(self, session: LiveSession, room: int) -> None:
+        self._session, self._count = session, 0
+        self._at_s, self._held = np.full(room, np.inf), np.full(room, 1, np.bool_)
 
     @property
     def is_started(self) -> bool:
@@ -40,9 +46,15 @@ class Released:
     def take(self) -> Tick:
         """The next tick, at once."""
         tick = self._session.take()
-        self.at_s.append(time.monotonic())
-        self.held.append(tick.is_held)
+        if self._count < len(self._at_s):
+            self._at_s[self._count], self._held[self._count] = time.monotonic(), tick.is_held
+            self._count += 1
         return tick
+
+    @property
+    def first_s(self) -> float | None:
+        """When the first tick was released."""
+        return float(self._at_s[0]) if self._count else None
 
     def audible(self, tick: Tick) -> Tick:
         """The tick as it may still be played."""
@@ -53,16 +65,19 @@ class Released:
 
         The release before and the one after belong to it, so that a stall at either end is not lost.
         """
-        first, last = bisect_left(self.at_s, from_s), bisect_right(self.at_s, until_s)
-        kept = slice(max(0, first - 1), last + 1)
-        return self.at_s[kept], self.held[kept]
+        at_s = self._at_s[: self._count]
+        kept = slice(max(0, int(np.searchsorted(at_s, from_s)) - 1), int(np.searchsorted(at_s, until_s, "right")) + 1)
+        return at_s[kept].tolist(), self._held[: self._count][kept].tolist()
 
 
 class Viewer:
-    """One viewer of one session. `times` are seconds from a call to the release of the tick that shows its effect."""
+    """One viewer of one session for at most `seconds` and what comes before them.
 
-    def __init__(self, session: LiveSession, voice: NDArray[np.float32], seed: int) -> None:
-        self.session, self.released = session, Released(session)
+    `times` are seconds from a call to the release of the tick that shows its effect.
+    """
+
+    def __init__(self, session: LiveSession, voice: NDArray[np.float32], seed: int, seconds: float) -> None:
+        self.session, self.released = session, Released(session, round(FPS * (seconds + 2 * PATIENCE_S)))
         self.times: dict[str, list[float]] = {
             name: [] for name in ("speech_to_lips", "interrupt_to_silence", "interrupt_to_rest")
         }

@@ -25,6 +25,7 @@ WARM_UP_S = 5.0
 """Between the first tick and the moment from which everything counts."""
 MEMORY_WARM_UP_S = 180.0
 _LOOK_S, _MEMORY_S = 0.02, 1.0
+_MOST_LOOKS_AT_MEMORY = 600
 
 
 def measure(
@@ -45,7 +46,7 @@ def measure(
     viewers = []
     try:
         for seed in range(sessions):
-            viewers.append(Viewer(engine.open(portrait_for(avatar), seed), voice, seed))
+            viewers.append(Viewer(engine.open(portrait_for(avatar), seed), voice, seed, seconds))
         figures = asyncio.run(_watch(viewers, seconds, is_beside_busy_core))
     except EngineFullError as refusal:
         figures = {"admitted": len(viewers), "refused": str(refusal)}
@@ -77,16 +78,15 @@ async def _watch(viewers: list[Viewer], seconds: float, is_beside_busy_core: boo
                 stats = viewer.session.snapshot_stats()
                 seen.look(now, stats.frames + stats.lead_ticks, stats.epoch)
                 tiers[stats.tier.name.lower()] += 1
-            if not memory or now - memory[-1][0] >= _MEMORY_S:
+            if not memory or now - memory[-1][0] >= max(_MEMORY_S, seconds / _MOST_LOOKS_AT_MEMORY):
                 memory.append((now, resident_mb()))
             await asyncio.sleep(_LOOK_S)
 
     async with asyncio.TaskGroup() as group:
         for viewer in viewers:
             group.create_task(viewer.watch(seconds, begin))
-        while not all(viewer.released.at_s for viewer in viewers):
+        while None in (first_s := [viewer.released.first_s for viewer in viewers]):
             await asyncio.sleep(_LOOK_S)
-        first_s = [viewer.released.at_s[0] - opened_s for viewer in viewers]
         await asyncio.sleep(WARM_UP_S)
         with _busy_core() if is_beside_busy_core else contextlib.nullcontext():
             looking = asyncio.create_task(look())
@@ -97,7 +97,7 @@ async def _watch(viewers: list[Viewer], seconds: float, is_beside_busy_core: boo
             stats = [viewer.session.snapshot_stats() for viewer in viewers]
             looking.cancel()
     return {
-        "first_tick_s": spread(first_s),
+        "first_tick_s": spread([at_s - opened_s for at_s in first_s if at_s is not None]),
         **_deadline_figures(viewers, from_s, until_s),
         "chunk_gap_s": spread([gap for seen in arrivals for gap in seen.gaps_s]),
         "chunk_cost_p50_ms": round(max(each.chunk_p50_ms for each in stats), 1),

@@ -1,4 +1,4 @@
-"""How well the codec shows people it never saw: PSNR whole and in the mouth, lips after decoding, time, pictures."""
+"""How well the codec shows people it never saw: PSNR, lips in the latents and after decoding, time, pictures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from flowact.core.clock import FRAMES_PER_CHUNK, LATENTS_PER_CHUNK
+from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.device import choose_device, choose_precision
-from flowact.evaluate.judge_data import choose, index_shards
+from flowact.evaluate.judge_data import Entry, choose, index_shards
 from flowact.evaluate.judges import Judges
 from flowact.evaluate.looking import Float, Frames
+from flowact.evaluate.metrics.latent_reader import MouthSamples, read_latents
 from flowact.evaluate.metrics.lips import score_lips
 from flowact.evaluate.metrics.psnr import psnr, psnr_in_box
 from flowact.evaluate.report import Line, write_report
@@ -26,6 +28,8 @@ from flowact.stream.session import to_frames, to_pixels
 from flowact.studio.dataset import find_shards
 
 _SHEET_CLIPS, _COLUMNS = 6, 6
+_READ_FRAMES = 20 * FRAMES_PER_LATENT
+"""Of each clip that the reader of mouths learns from: more people tell more than longer clips."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +48,35 @@ class _Coded:
 
 
 def evaluate_codec(
-    codec: VideoVAE, data: Path, judges: Judges, out: Path, clips: int, split: str, note: Callable[[str], None]
+    codec: VideoVAE,
+    data: Path,
+    judges: Judges,
+    out: Path,
+    clips: int,
+    split: str,
+    note: Callable[[str], None],
+    learners: int = 0,
 ) -> str:
     """Code held-out clips, chunk by chunk as a stream does; writes report.json, report.md and codec.png.
 
+    With `learners` a reader of mouths learns from the latents of so many clips of the split "train" first, and is
+    judged on those that are coded: the gate that a codec must pass before anything is trained on its latents.
+
     Raises:
-        ConfigError: the data lacks the split.
+        ConfigError: the data lacks a split.
     """
+    chosen = choose(index_shards(find_shards(data, split)), clips)
+    reading = []
+    if learners:
+        seen = choose(index_shards(find_shards(data, "train")), learners)
+        note(f"latents of {len(seen)} clips for the reader of mouths")
+        reading = [_reading(read_latents(_mouths(codec, seen, _READ_FRAMES), _mouths(codec, chosen)))]
     coded = []
-    for i, entry in enumerate(choose(index_shards(find_shards(data, split)), clips)):
+    for i, entry in enumerate(chosen):
         note(f"{i + 1}/{clips} {entry.key}")
         sample = entry.sample()
         coded.append(_measure(codec, judges, entry.key, sample.frames, sample.tracks))
-    lines = _lines(coded)
+    lines = [*_lines(coded), *reading]
     rows = [row for c in coded[:_SHEET_CLIPS] for row in c.rows]
     write_sheet(out / "codec.png", rows, [f"{i}" for i in range(_COLUMNS)], 192)
     details = {"psnr_by_clip": [float(c.whole.mean()) for c in coded]}
@@ -71,20 +91,44 @@ def code(codec: VideoVAE, frames: Frames) -> tuple[Frames, list[float]]:
     """
     device = choose_device()
     precision = choose_precision(device)
-    codec = codec.to(device).eval()
-    whole = len(frames) // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK
-    pixels = to_pixels(frames[None, :whole], device)
+    latents = encode(codec, frames[: len(frames) // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK])
     made: list[Frames] = []
     seconds: list[float] = []
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        latents, _ = codec.encode(pixels, codec.initial_encode_state(1, *pixels.shape[-2:]))
-        state = codec.initial_decode_state(pixels[:, 0])
+        state = codec.initial_decode_state(to_pixels(frames[None, :1], device)[:, 0])
         for chunk in latents.split(LATENTS_PER_CHUNK, 1):
             begun = time.perf_counter()
             clip, state = codec.decode(chunk.float(), state)
             made.append(to_frames(clip[0]))
             seconds.append(time.perf_counter() - begun)
     return np.concatenate(made), seconds
+
+
+def encode(codec: VideoVAE, frames: Frames) -> Tensor:
+    """Latents [1, T, C, h, w] of a clip [F, H, W, 3] of whole latent frames."""
+    device = choose_device()
+    precision = choose_precision(device)
+    codec.to(device).eval()
+    pixels = to_pixels(frames[None], device)
+    with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        latents, _ = codec.encode(pixels, codec.initial_encode_state(1, *pixels.shape[-2:]))
+    return latents.float()
+
+
+def _mouths(codec: VideoVAE, entries: Sequence[Entry], frames: int | None = None) -> MouthSamples:
+    """Latents of clips, or of their first `frames`, and what their mouths do."""
+    latents, boxes, opening = [], [], []
+    for entry in entries:
+        sample = entry.sample()
+        count = min(len(sample.frames), frames or len(sample.frames)) // FRAMES_PER_LATENT * FRAMES_PER_LATENT
+        latents.append(encode(codec, sample.frames[:count])[0].cpu())
+        boxes.append(torch.from_numpy(sample.tracks["mouth_box"][:count]).unflatten(0, (-1, FRAMES_PER_LATENT)))
+        opening.append(torch.from_numpy(sample.tracks["mouth_open"][:count]).unflatten(0, (-1, FRAMES_PER_LATENT)))
+    return MouthSamples(torch.cat(latents), torch.cat(boxes), torch.cat(opening))
+
+
+def _reading(correlation: float) -> Line:
+    return Line("mouth opening read off the latents: correlation with the truth", correlation, low=0.9)
 
 
 def _measure(codec: VideoVAE, judges: Judges, key: str, frames: Frames, tracks: dict[str, Float]) -> _Coded:

@@ -67,12 +67,16 @@ def codec(
     judges: JudgesFolder = None,
     clips: Annotated[int, typer.Option(help="clips to code")] = 20,
     split: Annotated[str, typer.Option(help="val: unseen people")] = "val",
+    learners: Annotated[
+        int, typer.Option(help="clips of people to train on that a reader of mouths learns from; 0: no reader", min=0)
+    ] = 150,
 ) -> None:
-    """Code held-out clips and measure what is lost."""
+    """Code held-out clips and measure what is lost, and whether the mouth can be read off the latents."""
 
     console = Console()
     network = load_model(VideoVAE, (model or DEFAULT_MODEL) / "codec")
-    table = evaluate_codec(network, data, Judges.load(judges), out, _positive("--clips", clips), split, console.log)
+    seen = _positive("--clips", clips)
+    table = evaluate_codec(network, data, Judges.load(judges), out, seen, split, console.log, learners)
     console.print(Markdown(table))
 
 

@@ -29,3 +29,19 @@ def test_the_report_compares_with_the_still_portrait(dataset, judges, tmp_path):
     assert lines["PSNR of the still portrait in the mouth box, dB"]["score"] < 40
     assert lines["seconds to decode 12 frames, median"]["score"] > 0
     assert (tmp_path / "codec.png").exists()
+
+
+def test_a_reader_of_mouths_learns_from_other_people(dataset, judges, tmp_path, monkeypatch):
+    met = []
+
+    def read(train, heldout):
+        met.append((train, heldout))
+        return 0.8
+
+    monkeypatch.setattr("flowact.evaluate.codec.read_latents", read)
+    table = evaluate_codec(_codec(), dataset, judges, tmp_path, 2, "val", lambda _: None, learners=3)
+    ((train, heldout),) = met
+    assert (len(train.latents), len(heldout.latents)) == (3 * 9, 2 * 9)
+    assert train.mouth_box.shape == (27, 4, 4)
+    assert not torch.equal(train.mouth_open[:9], heldout.mouth_open[:9])
+    assert "mouth opening read off the latents" in table

@@ -37,15 +37,30 @@ def save_model(module: nn.Module, config: Any, folder: Path, dtype: torch.dtype 
         ConfigError: the configuration holds something that JSON cannot.
     """
     tensors = {name: _for_file(tensor, dtype) for name, tensor in module.state_dict().items()}
-    _check_finite(tensors, f"cannot save {type(module).__name__} to {folder}")
-    text = json.dumps({"format": _FORMAT, "model": type(module).__name__, "config": config_to_json(config)}, indent=2)
-    if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() != 0:
+    name = _class_name(module)
+    _check_finite(tensors, f"cannot save {name} to {folder}")
+    text = json.dumps({"format": _FORMAT, "model": name, "config": config_to_json(config)}, indent=2)
+    if _is_shared() and torch.distributed.get_rank() != 0:
         return
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"{WEIGHTS_FILE}.unfinished"
     save_file(tensors, unfinished, metadata={"format": "pt"})
     unfinished.replace(folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _is_shared() -> bool:
+    """Whether this process trains together with others."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _class_name(module: nn.Module) -> str:
+    """The network's own class; FSDP puts one of its making before it."""
+    if not _is_shared():
+        return type(module).__name__
+    from torch.distributed.fsdp import FSDPModule
+
+    return next(kind.__name__ for kind in type(module).__mro__ if not issubclass(kind, FSDPModule))
 
 
 def load_model(cls: type[M], folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> M:

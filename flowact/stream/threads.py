@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flowact.stream.hold import Hold
+
 
 @dataclass(frozen=True)
 class ThreadRules:
@@ -41,9 +43,9 @@ class Threads:
         self._rules = rules or ThreadRules()
         self.many, self._one_s = many, one_s
         self.count = many if many_s < self._rules.gain * one_s else 1
-        self._hold_s, self._next_probe_s, self._passed = self._rules.hold_s, float("-inf"), 0
+        self._hold = Hold(self._rules.hold_s, self._rules.longest_hold_s)
+        self._next_probe_s, self._passed = float("-inf"), 0
         self._was_worse = False
-        self._since_s: float | None = None
         self.changes = 0
 
     def observe(self, now_s: float, cost_s: float, is_whole: bool = True) -> bool:
@@ -67,29 +69,21 @@ class Threads:
         """The same short piece of work took so long with several threads and with one; whether the choice changed."""
         if many_s >= self._rules.gain * one_s:
             self._passed = 0
-            self._lengthen_hold()
-            self._next_probe_s = now_s + self._hold_s
+            self._hold.lengthen()
+            self._next_probe_s = now_s + self._hold.seconds
             return False
         self._passed += 1
         self._next_probe_s = now_s + self._rules.probe_s
         if self._passed < self._rules.probes:
             return False
-        self._since_s = now_s
+        self._hold.begin(now_s)
         self._change(self.many)
         return True
 
     def _go_alone(self, now_s: float) -> None:
-        lasted_s = None if self._since_s is None else now_s - self._since_s
-        if lasted_s is not None and lasted_s < self._hold_s:
-            self._lengthen_hold()
-        elif lasted_s is not None and lasted_s >= self._rules.longest_hold_s:
-            self._hold_s = self._rules.hold_s
-        self._since_s = None
+        self._hold.end(now_s)
         self._change(1)
-        self._next_probe_s = now_s + self._hold_s
-
-    def _lengthen_hold(self) -> None:
-        self._hold_s = min(2 * self._hold_s, self._rules.longest_hold_s)
+        self._next_probe_s = now_s + self._hold.seconds
 
     def _change(self, count: int) -> None:
         self.count, self._passed, self._was_worse = count, 0, False

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from flowact.core.errors import ConfigError
 from flowact.diffusion.guidance import ClassifierFree, Guidance, NoGuidance, VoiceGuidance
+from flowact.stream.hold import Hold
 
 
 class Tier(IntEnum):
@@ -69,10 +70,9 @@ class Tiers:
     def __init__(self, ladder: Sequence[Tier], rules: TierRules | None = None) -> None:
         """`ladder` is the tiers that make a difference for the model, the best first."""
         self._ladder, self._rules = tuple(ladder), rules or TierRules()
-        self._rung, self._hold_s = 0, self._rules.hold_s
+        self._rung, self._hold = 0, Hold(self._rules.hold_s, self._rules.longest_hold_s)
         self._costs_s: deque[float] = deque(maxlen=_CALM)
         self._changed_s = float("-inf")
-        self._climbed_s: float | None = None
         self.changes = 0
 
     @property
@@ -88,7 +88,7 @@ class Tiers:
             self._go_down(now_s)
         elif self._may_go_up(loads, now_s):
             self._step(-1, now_s)
-            self._climbed_s = now_s
+            self._hold.begin(now_s)
 
     def forget(self) -> None:
         """What was measured up to now tells nothing about the next chunks."""
@@ -104,17 +104,12 @@ class Tiers:
         return (is_over and is_late) or is_over_again or is_too_much
 
     def _may_go_up(self, loads: list[float], now_s: float) -> bool:
-        if self._rung == 0 or len(loads) < _CALM or now_s - self._changed_s < self._hold_s:
+        if self._rung == 0 or len(loads) < _CALM or now_s - self._changed_s < self._hold.seconds:
             return False
         return self._rules.growth * sorted(loads)[_CALM - 2] <= self._rules.most_load
 
     def _go_down(self, now_s: float) -> None:
-        lasted_s = None if self._climbed_s is None else now_s - self._climbed_s
-        if lasted_s is not None and lasted_s < self._hold_s:
-            self._hold_s = min(2 * self._hold_s, self._rules.longest_hold_s)
-        elif lasted_s is not None and lasted_s >= self._rules.longest_hold_s:
-            self._hold_s = self._rules.hold_s
-        self._climbed_s = None
+        self._hold.end(now_s)
         self._step(1, now_s)
 
     def _step(self, rungs: int, now_s: float) -> None:

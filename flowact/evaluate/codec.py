@@ -66,11 +66,12 @@ def evaluate_codec(
         ConfigError: the data lacks a split.
     """
     chosen = choose(index_shards(find_shards(data, split)), clips)
-    reading = []
+    reading: list[Line] = []
     if learners:
         seen = choose(index_shards(find_shards(data, "train")), learners)
         note(f"latents of {len(seen)} clips for the reader of mouths")
-        reading = [_reading(read_latents(_mouths(codec, seen, _READ_FRAMES), _mouths(codec, chosen)))]
+        read = read_latents(_mouths(codec, seen, _READ_FRAMES), _mouths(codec, chosen))
+        reading = [Line("mouth opening read off the latents: correlation with the truth", read, low=0.9)]
     coded = []
     for i, entry in enumerate(chosen):
         note(f"{i + 1}/{clips} {entry.key}")
@@ -125,10 +126,6 @@ def _mouths(codec: VideoVAE, entries: Sequence[Entry], frames: int | None = None
         boxes.append(torch.from_numpy(sample.tracks["mouth_box"][:count]).unflatten(0, (-1, FRAMES_PER_LATENT)))
         opening.append(torch.from_numpy(sample.tracks["mouth_open"][:count]).unflatten(0, (-1, FRAMES_PER_LATENT)))
     return MouthSamples(torch.cat(latents), torch.cat(boxes), torch.cat(opening))
-
-
-def _reading(correlation: float) -> Line:
-    return Line("mouth opening read off the latents: correlation with the truth", correlation, low=0.9)
 
 
 def _measure(codec: VideoVAE, judges: Judges, key: str, frames: Frames, tracks: dict[str, Float]) -> _Coded:

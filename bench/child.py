@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,13 +43,25 @@ def run_child(part: str, options: Mapping[str, Any], environment: Mapping[str, s
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         # A film is signed with a key; that of the person who measures is not touched.
         given = {"PYTHONPATH": os.pathsep.join(paths), "FLOWACT_KEY_DIR": folder, **(environment or {})}
-        with log.open("w") as file:
-            code = subprocess.run(words, env={**os.environ, **given}, stdout=file, stderr=file).returncode
+        with (
+            log.open("w") as file,
+            subprocess.Popen(words, env={**os.environ, **given}, stdout=file, stderr=file) as it,
+        ):
+            try:
+                code = it.wait()
+            except BaseException:  # the child may have children of its own, so it must be asked to end, not killed
+                it.terminate()
+                raise
         if code or not answer.is_file():
             said = "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
             raise PartError(f"bench.parts.{part} ended with exit code {code}:\n{said}")
         found: dict[str, Any] = json.loads(answer.read_text())
         return found
+
+
+def exit_on_sigterm() -> None:
+    """From here on SIGTERM raises SystemExit, so that what this process started ends with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def now_s() -> float:
@@ -58,6 +71,7 @@ def now_s() -> float:
 
 def main(part: str, options: str, answer: str) -> None:
     """Measure, and write the figures to a file."""
+    exit_on_sigterm()
     measured = importlib.import_module(f"bench.parts.{part}").measure(**json.loads(options))
     Path(answer).write_text(json.dumps(measured, allow_nan=False))
 

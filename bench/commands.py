@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from bench.child import PartError, run_child
+from bench.child import PartError, exit_on_sigterm, run_child
 from bench.machine import BUSY_BEFORE, Load, LoadMeter, cpu_line, describe, load_before, name_of
 from bench.plan import ON_DEMAND, PARTS, QUICK_SECONDS, Options, prepare
 from bench.rows import RESULTS, Row, add_row, check_row, failures, stamp
@@ -39,6 +39,7 @@ def bench(
         raise ConfigError(f"--only is {unknown}; expected among {list(PARTS)}")
     length_s = seconds if seconds is not None else QUICK_SECONDS if quick else 60.0
     console = Console()
+    exit_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="flowact-bench-") as cache:
         options = Options(None if model is None else str(model.resolve()), runtime, length_s, quick, cache)
         row = run(options, [name for name in PARTS if name in (only or set(PARTS) - set(ON_DEMAND))], console)

@@ -17,7 +17,7 @@ from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
 from flowact.stream.avatar import Avatar, AvatarConfig
 from recipes.encode import run_model
-from recipes.nano import BANK, NOISE_SCALE, STUDENT_PLAN, TEACHER_PLAN, VOICE_WEIGHT
+from recipes.nano import BANK, MOUTH_NOISE_SCALE, NOISE_SCALE, STUDENT_PLAN, TEACHER_PLAN, VOICE_WEIGHT
 
 
 def main(
@@ -27,6 +27,9 @@ def main(
     guidance: Annotated[float, typer.Option(help="how much the voice counts at the mouth; 1 is plain")] = VOICE_WEIGHT,
     micro_steps: Annotated[int, typer.Option(help="passes per shift of the undistilled model", min=1)] = 1,
     noise_scale: Annotated[float, typer.Option(help="below 1: calmer and cleaner", min=0.1, max=1.0)] = NOISE_SCALE,
+    mouth_noise_scale: Annotated[
+        float, typer.Option(help="the same at the mouth", min=0.1, max=1.0)
+    ] = MOUTH_NOISE_SCALE,
 ) -> None:
     """Load each network from its run and save them as one avatar."""
     net = run_model(runs, "student" if student else "backbone")
@@ -36,6 +39,7 @@ def main(
         guidance="embedded" if student else ("none" if guidance == 1 else "voice"),
         guidance_weight=guidance,
         noise_scale=noise_scale,
+        mouth_noise_scale=mouth_noise_scale,
     )
     avatar = Avatar(
         config,

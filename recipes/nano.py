@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowact.core.clock import CHUNKS_IN_STREAM, LATENTS_PER_CHUNK
+from flowact.core.clock import CHUNKS_IN_STREAM
 from flowact.core.errors import ConfigError
 from flowact.diffusion.guidance import EmbeddedGuidance, VoiceGuidance
 from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
@@ -26,7 +26,7 @@ from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
 from flowact.rollout.generate import Serving
-from flowact.rollout.window import Window, drop_conditions, roughen_memory
+from flowact.rollout.window import Window, drift_memory, drop_conditions, roughen_memory
 from flowact.train.data.dreams import DreamBatches, dream
 from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store
 from flowact.train.data.latents import LatentStore, WindowCutter
@@ -46,9 +46,15 @@ STUDENT_PLAN = Staircase(micro_steps=1, shift=SHIFT)
 ROWS = 12
 DROP = 0.1
 ROUGHNESS = 0.3
+DRIFT = 0.4
+STREAMED = 7
+"""Chunks that generated memory streams through, from a real memory on: further on, a stream has left the clip's pose
+for one as good, and what follows it in the clip no longer follows."""
+LEAD = 0.1
+"""Share of the real chunk in what a dreamt one begins with, for the decoder."""
 HINT_WEIGHT = 0.2
-NOISE_SCALE = 0.7
-"""Deviation of the noise that the undistilled model is served with: calmer and cleaner than 1."""
+NOISE_SCALE, MOUTH_NOISE_SCALE = 0.7, 0.5
+"""Deviation of the noise that the undistilled model is served with: calmer and cleaner than 1, most so at the mouth."""
 VOICE_WEIGHT = 3.0
 """Weight of the voice at the mouth that the undistilled model is served with."""
 CHAPTERS = {"pretrain": 0.1, "adapt": 0.5, "align": 0.4}
@@ -59,10 +65,11 @@ CODEC_OUTER = (
     *DECODER_OUTER,
     "codec.encoder.mean.weight",
     "codec.encoder.stem.weight",
+    "codec.look_head.weight",
     "objective.*",
 )
 
-CODEC_DOORS = ("encode", "decode", "initial_encode_state", "initial_decode_state")
+CODEC_DOORS = ("encode", "decode", "look", "rest", "initial_encode_state", "initial_decode_state")
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 
@@ -77,7 +84,8 @@ def codec(context: RunContext) -> list[Stage]:
     for split in ("train", "val"):
         if not (frames / split / "index.npz").is_file():
             build_frame_store(context.data, frames / split, split)
-    net = VideoVAE().to(context.device)
+    start = context.start_from
+    net = (VideoVAE() if start is None else load_model(VideoVAE, start / "codec")).to(context.device)
     objective = CodecObjective(net.config.latent_channels).to(context.device)
     mouths = CodecObjectiveConfig(mouth_weight=10.0, label_weight=3.0)
     held_out = FrameBatches(FrameStore.open(frames / "val"), clips=8, crop_px=256, tint=0.0)
@@ -137,10 +145,10 @@ def decoder(context: RunContext) -> Stage:
     cutter = WindowCutter(store, load_model(Anchor, folder / "anchor"), BANK, CHUNKS_IN_STREAM)
     begin = run_model(runs, "codec") if context.start_from is None else context.start_from / "codec"
     net = load_model(VideoVAE, begin).to(context.device)
-    for frozen in (net.encoder, net.normaliser):
+    for frozen in (net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser):
         frozen.requires_grad_(False)
-    dreams = dream(teacher, served(cutter.anchor, context.device), cutter)
-    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, latent_noise=0.05)).to(context.device)
+    dreams = dream(teacher, served(cutter.anchor, context.device), cutter, lead=LEAD)
+    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, latent_noise=0.2)).to(context.device)
     held_out = FrameBatches(FrameStore.open(runs / "frames" / "val"), clips=8, crop_px=256, tint=0.0)
     judged = held_out.draw(np.random.default_rng(0))
     reader = CodecObjective(net.config.latent_channels).to(context.device)
@@ -150,6 +158,7 @@ def decoder(context: RunContext) -> Stage:
 
     def evaluate(step: int) -> dict[str, float]:
         net.normaliser.eval()  # its statistics are part of the latents that must not change
+        net.look_normaliser.eval()
         with torch.inference_mode():
             _, found = reader(net, {k: v.to(context.device) for k, v in judged.items()})
         return {name: float(value) for name, value in found.items() if name.startswith("psnr")}
@@ -192,15 +201,20 @@ def backbone(context: RunContext) -> list[Stage]:
     hints = Hints(net).to(context.device)
     cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
     memory = GeneratedMemory(
-        GeneratedMemoryConfig(every=120, share_from=0.0 if fresh else 0.5),
+        GeneratedMemoryConfig(every=120, rows=24, share_from=0.0 if fresh else 0.5),
         ("backbone", net),
         served(anchor, context.device),
         cutter,
-        whole_clips(store, anchor),
+        WindowCutter(store, anchor, BANK, STREAMED),
     )
 
     held_out = WindowCutter(LatentStore.load(context.data / "val"), anchor, BANK, CHUNKS_IN_STREAM)
-    judged = next(held_out.batches(32, Place(seed=0))).to(context.device)
+    judged = next(held_out.batches(32, Place(seed=0), rare=0.0)).to(context.device)
+    rising = next(held_out.batches(32, Place(seed=0), rare=1.0)).to(context.device)
+
+    def evaluate(step: int) -> dict[str, float]:
+        hands = {f"rising_{name}": value for name, value in flow_report(net, rising).items() if name.startswith("told")}
+        return {**flow_report(net, judged), **hands}
 
     def pretrain(batch: Batch, step: int) -> Loss:
         window = prepared(batch, context.device)
@@ -212,7 +226,7 @@ def backbone(context: RunContext) -> list[Stage]:
 
         def learn(batch: Batch, step: int) -> Loss:
             window = prepared(batch, context.device)
-            window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
+            window = replace(window, bank=roughen_memory(drift_memory(window.bank, DRIFT), ROUGHNESS))
             # A stream that is filling holds fewer chunks than a full one; serving meets that at every start.
             chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
             level = draw_levels(len(window.clean), exact)[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
@@ -235,7 +249,7 @@ def backbone(context: RunContext) -> list[Stage]:
             updates=(Update(tuple(networks), objective, optim=optim(lr, schedule, tuple(networks)), ema_decay=0.995),),
             train_steps=round(20_000 * CHAPTERS[name]),
             minutes=None if context.minutes is None else context.minutes * CHAPTERS[name],
-            evaluate=lambda step: flow_report(net, judged),
+            evaluate=evaluate,
             evaluate_every=200,
             export=lambda folder: export(net, anchor, folder),
             entry_points=("remember",),
@@ -261,9 +275,9 @@ def student(context: RunContext) -> Stage:
     memory = GeneratedMemory(
         GeneratedMemoryConfig(share_from=0.5, rows=8),
         ("backbone", net),
-        Serving(STUDENT_PLAN, EmbeddedGuidance(VOICE_WEIGHT), NOISE_SCALE),
+        Serving(STUDENT_PLAN, EmbeddedGuidance(VOICE_WEIGHT), calm(anchor, context.device)),
         cutter,
-        whole_clips(store, anchor),
+        WindowCutter(store, anchor, BANK, STREAMED),
     )
     distillation = SegmentDistillation(teacher, TEACHER_PLAN, anchor.mouth.to(context.device))
 
@@ -289,7 +303,7 @@ def student(context: RunContext) -> Stage:
 
 def backbone_config(store: LatentStore) -> MMDiTConfig:
     """Nano, with the widths of the latents and features at hand."""
-    channels, grid = store.latents.shape[2:4]
+    channels, grid = store.latents.shape[3:5]
     return MMDiTConfig(
         latent_channels=channels, grid=grid, audio_dim=store.audio.shape[-1], text_dim=store.text.shape[-1]
     )
@@ -305,19 +319,20 @@ def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
 
 def served(anchor: Anchor, device: torch.device) -> Serving:
     """How the undistilled model is let run, one pass a stair."""
-    return Serving(STUDENT_PLAN, VoiceGuidance(VOICE_WEIGHT, anchor.mouth.to(device)), NOISE_SCALE)
+    return Serving(STUDENT_PLAN, VoiceGuidance(VOICE_WEIGHT, anchor.mouth.to(device)), calm(anchor, device))
 
 
-def whole_clips(store: LatentStore, anchor: Anchor) -> WindowCutter:
-    """Windows as long as the clips: what generated memory streams through."""
-    return WindowCutter(store, anchor, BANK, store.length // LATENTS_PER_CHUNK)
+def calm(anchor: Anchor, device: torch.device) -> Tensor:
+    """Deviation of the noise that chunks begin with, [H, W]."""
+    return anchor.noise_scale(NOISE_SCALE, MOUTH_NOISE_SCALE).to(device)
 
 
 def measured_anchor(store: LatentStore) -> Anchor:
     """The map between codec latents and stream latents, measured on the training clips."""
-    channels, grid = store.latents.shape[2:4]
+    channels, grid = store.latents.shape[3:5]
     anchor = Anchor(AnchorConfig(channels, grid))
-    anchor.measure(store.latents.float(), store.stills[:, 0].float(), store.mouths())
+    latents, rests, looks = (x[:, 0].float() for x in (store.latents, store.rests, store.looks))
+    anchor.measure(latents, rests, looks, store.mouths())
     return anchor
 
 

@@ -3,20 +3,21 @@
 # Usage: scripts/train_nano.sh WORK [MINUTES]
 #   WORK      folder for data and runs; a second call goes on where the first one stopped.
 #   MINUTES   training time to share out (default 1200: twenty hours of two cores).
-# Environment: FLOWACT_ASSETS (character data), IDENTITIES (320), TAKES (2), WORKERS (all cores).
+# Environment: FLOWACT_ASSETS (character data), IDENTITIES (1000), TAKES (1), WORKERS (all cores). A thousand people teach more
+# than as many takes of fewer (docs/log.md); their decoded frames need 32 GB of disk.
 set -euo pipefail
 
 work=${1:?usage: scripts/train_nano.sh WORK [MINUTES]}
 minutes=${2:-1200}
-identities=${IDENTITIES:-320}
-takes=${TAKES:-2}
+identities=${IDENTITIES:-1000}
+takes=${TAKES:-1}
 workers=${WORKERS:-$(nproc)}
 mkdir -p "$work"
 
 share() { python3 -c "print(max(1, round($minutes * $1, 2)))"; }
 train() { flowact train "$1" --data "$2" --out "$3" --minutes "$4" --resume; }
 
-flowact studio render "$work/data" --identities "$identities" --takes "$takes" --workers "$workers"
+flowact studio render "$work/data" --identities "$identities" --takes "$takes" --frames 160 --workers "$workers"
 [ -f "$work/speech/strange_voice.npz" ] || python -m recipes.audio corpus "$work/speech"
 train audio.hearing "$work/speech" "$work/runs/audio" "$(share 0.02)"
 train text.reading "$work/data" "$work/runs/text" "$(share 0.01)"

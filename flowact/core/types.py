@@ -72,7 +72,7 @@ class Frames:
     """Latent frames as the backbone meets them, from memory or from the stream.
 
     Attributes:
-        latents: [B, T, C, H, W]. The reference holds its standardised latent, all others are relative to it.
+        latents: [B, T, C, H, W]. The reference holds the portrait's look, standardised; all others are relative to it.
         level: [B, T] noise level, 0 clean, 1 noise.
         position: [T] time index for RoPE, relative to the head of the stream, so it stays bounded for ever.
         role: [T] values of `Role`.

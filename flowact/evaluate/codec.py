@@ -112,7 +112,7 @@ def encode(codec: VideoVAE, frames: Frames) -> Tensor:
     codec.to(device).eval()
     pixels = to_pixels(frames[None], device)
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        latents, _ = codec.encode(pixels, codec.initial_encode_state(1, *pixels.shape[-2:]))
+        latents, _ = codec.encode(pixels, codec.initial_encode_state(pixels[:, 0]))
     return latents.float()
 
 

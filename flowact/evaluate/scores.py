@@ -81,6 +81,7 @@ def _lips(takes: Sequence[Take]) -> tuple[list[Line], dict[str, Any]]:
             score.within_one if score else None,
             ceiling.within_one if ceiling else None,
         ),
+        Line("lips: spread of the opening", score.spread if score else None, ceiling.spread if ceiling else None),
         Line("lips: correlation to a wrong voice", _of(wrong), low=-0.15, high=0.15),
     ]
     meshed = [t for t in takes if len(t.mesh)]

@@ -50,8 +50,8 @@ class MemoryBank:
 
     Attributes:
         config: its sizes.
-        reference: [B, 1, C, H, W] standardised portrait latent; never changes.
-        recent: [B, R, C, H, W] finished latents relative to the reference, oldest first: long queue, then short.
+        reference: [B, 1, C, H, W] standardised look of the portrait; never changes.
+        recent: [B, R, C, H, W] finished latents relative to the portrait, oldest first: long queue, then short.
         filled: [B, R] which of these slots hold finished latents (at a cold start the short ones hold the portrait).
         conditions: [B, 1 + R] what steered each slot.
     """
@@ -68,7 +68,7 @@ class MemoryBank:
 
         Args:
             config: sizes of the bank.
-            reference: [B, 1, C, H, W] standardised portrait latent.
+            reference: [B, 1, C, H, W] standardised look of the portrait.
             neutral: conditions of one latent frame [B, 1], carried by every slot that has none of its own.
         """
         rows, slots = reference.shape[0], config.long + config.short

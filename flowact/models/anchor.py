@@ -1,8 +1,8 @@
-"""Latents relative to the portrait. A stream is diffused as what changes against its reference, at unit variance.
+"""Latents relative to the portrait at rest. A stream is diffused as what moves, at unit variance.
 
-Two thirds of the latents' variance lie between people, not within a clip (docs/decisions/0003). So the
-portrait's latent is subtracted once, the rest is scaled to unit variance, and the network starts from "nothing
-changed".
+What a codec says of a portrait that does not move depends on the person (docs/decisions/0003). It is
+subtracted once and the rest is scaled to unit variance, so that the network starts from "nothing moves", and what it is
+unsure of stays as it is in the portrait.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _MOUTH_REACH = 1.6
 class AnchorConfig:
     """Shape of a latent frame."""
 
-    channels: int = 16
+    channels: int = 8
     grid: int = 16
 
 
 class Anchor(nn.Module):
-    """A fixed affine map, measured on data, between codec latents and stream latents.
+    """Fixed affine maps, measured on data, between codec latents and stream latents, and for the portrait's look.
 
-    Buffers, [C, H, W]: `mean` and `std` of portrait latents; `scale`, the deviation of latent - portrait.
+    Buffers, [C, H, W]: `mean` and `std` of looks; `scale`, the deviation of latents from those at rest.
     Buffer [H, W]: `mouth`, 0..1, where in the frame people's mouths are.
     """
 
@@ -45,35 +45,39 @@ class Anchor(nn.Module):
         self.register_buffer("scale", torch.ones(shape))
         self.register_buffer("mouth", torch.ones(shape[1:]))
 
-    def measure(self, latents: Tensor, references: Tensor, mouths: Tensor) -> None:
+    def measure(self, latents: Tensor, rests: Tensor, looks: Tensor, mouths: Tensor) -> None:
         """Fit the buffers.
 
         Args:
             latents: [N, T, C, H, W] of N clips.
-            references: [N, C, H, W] their portraits.
+            rests: [N, C, H, W] of their portraits at rest.
+            looks: [N, C, H, W] of their portraits.
             mouths: [N, T, H, W] 1 where the mouth is.
 
         Half of the variance is the channel's own, so that cells where little ever happens (a corner that a hand visits
         once in a hundred clips) are not blown up to noise.
         """
-        change = (latents - references[:, None]).square().flatten(0, 1).mean(0)
+        change = (latents - rests[:, None]).square().mean((0, 1))
         self.scale.copy_((0.5 * change + 0.5 * change.mean((1, 2), keepdim=True)).sqrt().clamp(min=1e-4))
-        channel = (1, 2)
-        mean = references.mean(0)
-        deviation = (references - mean).square().mean(0).mean(channel, keepdim=True).sqrt()
+        mean = looks.mean(0)
+        deviation = (looks - mean).square().mean(0).mean((1, 2), keepdim=True).sqrt()
         self.mean.copy_(mean)
         self.std.copy_(deviation.clamp(min=1e-4).expand_as(mean))
         share = mouths.float().mean((0, 1))
         self.mouth.copy_((_MOUTH_REACH * share / share.max().clamp(min=1e-4)).clamp(max=1))
 
-    def standardise(self, reference: Tensor) -> Tensor:
-        """Portrait latent [..., C, H, W] for the reference slot of the memory."""
-        return (reference - self.mean) / self.std
+    def noise_scale(self, elsewhere: float, mouth: float) -> Tensor:
+        """Deviation of noise [H, W] that is one thing at the mouth and another elsewhere."""
+        return elsewhere + (mouth - elsewhere) * self.mouth
 
-    def relative(self, latents: Tensor, reference: Tensor) -> Tensor:
-        """Codec latents [B, T, C, H, W] -> stream latents, given the portrait [B, C, H, W]."""
-        return (latents - reference[:, None]) / self.scale
+    def standardise(self, look: Tensor) -> Tensor:
+        """The portrait's look [..., C, H, W] for the reference slot of the memory."""
+        return (look - self.mean) / self.std
 
-    def absolute(self, stream: Tensor, reference: Tensor) -> Tensor:
+    def relative(self, latents: Tensor, rest: Tensor) -> Tensor:
+        """Codec latents [B, T, C, H, W] -> stream latents, given the portrait at rest [B, C, H, W]."""
+        return (latents - rest[:, None]) / self.scale
+
+    def absolute(self, stream: Tensor, rest: Tensor) -> Tensor:
         """Stream latents -> codec latents; the inverse of `relative`."""
-        return stream * self.scale + reference[:, None]
+        return stream * self.scale + rest[:, None]

@@ -34,12 +34,12 @@ class Serving:
     Attributes:
         plan: which levels the passes visit.
         guidance: how evaluations become a velocity.
-        noise_scale: deviation of the noise a chunk starts from.
+        noise_scale: deviation of the noise a chunk starts from, everywhere or [H, W].
     """
 
     plan: DenoisePlan
     guidance: Guidance
-    noise_scale: float = 1.0
+    noise_scale: float | Tensor = 1.0
 
 
 @dataclass(frozen=True)

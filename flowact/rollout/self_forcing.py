@@ -37,26 +37,33 @@ class MemoryPool:
     capacity: int = 1024
     entries: list[Memory] = field(default_factory=list)
 
-    def refill(self, backbone: Backbone, serving: Serving, long: Window) -> None:
+    def refill(self, backbone: Backbone, serving: Serving, long: Window, lead: Tensor, last: int) -> None:
         """Stream through a window of many chunks with a frozen checkpoint and keep the memory after each pop.
 
-        Memories after which the clip holds no whole stream of real latents are of no use and are not kept.
+        Args:
+            backbone: the frozen checkpoint.
+            serving: how it is let run.
+            long: what it streams through; its memory is real.
+            lead: [B, 1, 1, 1, 1] share of the real chunk in what a chunk begins with; 0 is noise alone.
+            last: the latest latent at which a stream can begin; memories for later ones are not kept.
         """
         state = StreamState.start(long.bank)
-        total = long.clean.shape[1] // LATENTS_PER_CHUNK
-        for i in range(total):
-            entering = long.conditions.frames(i * LATENTS_PER_CHUNK, (i + 1) * LATENTS_PER_CHUNK)
-            noise = serving.noise_scale * torch.randn_like(long.clean[:, :LATENTS_PER_CHUNK])
+        for i in range(long.clean.shape[1] // LATENTS_PER_CHUNK):
+            chunk = slice(i * LATENTS_PER_CHUNK, (i + 1) * LATENTS_PER_CHUNK)
+            real = long.clean[:, chunk]
+            noise = lead * real + (1 - lead) * serving.noise_scale * torch.randn_like(real)
+            entering = long.conditions.frames(chunk.start, chunk.stop)
             done, state = shift(backbone, serving.plan, serving.guidance, state, entering, noise)
             if done is not None:
-                self._keep(long, state, (done.index + 1) * LATENTS_PER_CHUNK)
+                self._keep(long, state, (done.index + 1) * LATENTS_PER_CHUNK, last)
         del self.entries[: -self.capacity]
 
-    def _keep(self, long: Window, state: StreamState, after: int) -> None:
+    def _keep(self, long: Window, state: StreamState, after: int, last: int) -> None:
         recent, filled = state.bank.recent, state.bank.filled
         for row, (sequence, start) in enumerate(zip(long.sequence.tolist(), long.start.tolist())):
-            keep = slice(row, row + 1)
-            self.entries.append(Memory(sequence, start + after, recent[keep].clone(), filled[keep].clone()))
+            if start + after <= last:
+                keep = slice(row, row + 1)
+                self.entries.append(Memory(sequence, start + after, recent[keep].clone(), filled[keep].clone()))
 
     def draw(self, rows: int, cut: Cut) -> Window:
         """Real windows whose memory was generated."""

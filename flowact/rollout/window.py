@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from flowact.core.clock import LATENTS_PER_CHUNK
 from flowact.core.types import Chunk, Conditions, Frames, Role
@@ -109,6 +110,18 @@ def roughen_memory(bank: MemoryBank, strength: float, generator: torch.Generator
     level = (strength * torch.rand(rows, 1, generator=generator) * chosen).to(bank.recent)
     noise = torch.randn(bank.recent.shape, generator=generator).to(bank.recent)
     return replace(bank, recent=add_noise(bank.recent, noise, level.expand(rows, bank.recent.shape[1])))
+
+
+def drift_memory(bank: MemoryBank, strength: float, generator: torch.Generator | None = None) -> MemoryBank:
+    """Bend, tint and stretch the remembered latents of half of the rows, all slots alike, as a long stream drifts."""
+    recent = bank.recent
+    rows, _, channels, height, width = recent.shape
+    chosen = (torch.rand(rows, 1, 1, 1, generator=generator) < 0.5).float()
+    amount = strength * torch.rand(rows, 1, 1, 1, generator=generator) * chosen
+    field = F.interpolate(torch.randn(rows, channels, 4, 4, generator=generator), (height, width), mode="bicubic")
+    gain = 1 + 0.5 * amount * torch.randn(rows, 1, 1, 1, generator=generator)
+    drifted = recent * gain[:, None].to(recent) + (amount * field)[:, None].to(recent)
+    return replace(bank, recent=torch.where(bank.filled[:, :, None, None, None], drifted, recent))
 
 
 def split_chunks(window: Window, latents: Tensor, levels: tuple[float, ...]) -> tuple[Chunk, ...]:

@@ -42,9 +42,17 @@ class FastCodec:
         """As `VideoVAE.encode`."""
         return self.model.encode(clip, state)
 
-    def initial_encode_state(self, batch: int, height: int, width: int) -> EncodeState:
+    def look(self, reference_pixels: Tensor) -> Tensor:
+        """As `VideoVAE.look`."""
+        return self.model.look(reference_pixels)
+
+    def rest(self, reference_pixels: Tensor) -> Tensor:
+        """As `VideoVAE.rest`."""
+        return self.model.rest(reference_pixels)
+
+    def initial_encode_state(self, reference_pixels: Tensor) -> EncodeState:
         """As `VideoVAE.initial_encode_state`."""
-        return self.model.initial_encode_state(batch, height, width)
+        return self.model.initial_encode_state(reference_pixels)
 
     def initial_decode_state(self, reference_pixels: Tensor) -> DecodeState:
         """As `VideoVAE.initial_decode_state`, in the number format and layout that graphs take."""

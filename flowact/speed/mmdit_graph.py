@@ -56,7 +56,8 @@ class _Trunk(nn.Module):
         m = self.model
         voice, prompt = m._condition_tokens(Conditions(audio, text, heard, told))
         mean_voice, mean_prompt = voice.mean(2, keepdim=True), prompt.mean(2, keepdim=True)
-        video = m.video_in(m._patch(latents)) + m.place + mean_voice * m.where_heard + backdrop
+        video = m.video_in(m._patch(latents)) + m.place + backdrop
+        video = video + mean_voice * m.where_heard + mean_prompt * m.where_told
         steer = m.steer(torch.cat((mean_voice, mean_prompt), -1)).flatten(2)
         return torch.cat((voice, prompt, video), 2), steer
 

@@ -62,6 +62,7 @@ class AvatarConfig:
             "embedded" (a distilled model; one).
         guidance_weight: how strongly voice and prompt are followed; 1 is plain.
         noise_scale: deviation of the noise a chunk starts from; below 1 gives calmer, cleaner pictures.
+        mouth_noise_scale: the same at the mouth, where the voice says what comes.
     """
 
     name: str = "flowact-nano"
@@ -71,6 +72,7 @@ class AvatarConfig:
     guidance: str = "none"
     guidance_weight: float = 1.0
     noise_scale: float = 1.0
+    mouth_noise_scale: float = 1.0
 
     def make_guidance(self, mouth: Tensor) -> Guidance:
         """The guidance that was asked for; `mouth` [H, W] is where mouths are, of the anchor.
@@ -130,6 +132,7 @@ class Avatar:
         }
         self.runtime = Runtime.TORCH
         self.plan, self.guidance = config.plan, config.make_guidance(self.anchor.mouth)
+        self.noise_scale = self.anchor.noise_scale(config.noise_scale, config.mouth_noise_scale)
         self.precision = choose_precision(device)
         self._read: dict[str, Tensor] = {}
 

@@ -54,11 +54,10 @@ class Session:
         self.noise = torch.Generator().manual_seed(seed)
         pixels = to_pixels(portrait[None, None], avatar.device)
         with avatar.computing():
-            still = pixels.expand(-1, FRAMES_PER_LATENT, -1, -1, -1)
-            latents, _ = avatar.codec.encode(still, avatar.codec.initial_encode_state(1, *pixels.shape[-2:]))
-            self._reference = latents[:, 0].float()
+            look = avatar.codec.look(pixels[:, 0])
+            self._rest = avatar.codec.rest(pixels[:, 0]).float()
             self._decoding = avatar.codec.initial_decode_state(pixels[:, 0])
-        standard = avatar.anchor.standardise(self._reference)[:, None]
+        standard = avatar.anchor.standardise(look)[:, None]
         self._state = StreamState.start(MemoryBank.start(avatar.config.bank, standard, self._nothing()))
         self._before = self._state.bank
         self._listen_afresh()
@@ -128,8 +127,8 @@ class Session:
         avatar = self.avatar
         backbone = avatar.backbone if is_unwanted is None else _Watched(avatar.backbone, is_unwanted)
         how = avatar.guidance if guidance is None else guidance
-        shape = (1, LATENTS_PER_CHUNK, *self._reference.shape[1:])
-        noise = avatar.config.noise_scale * torch.randn(shape, generator=self.noise).to(avatar.device)
+        shape = (1, LATENTS_PER_CHUNK, *self._rest.shape[1:])
+        noise = avatar.noise_scale * torch.randn(shape, generator=self.noise).to(avatar.device)
         self._before = self._state.bank
         with avatar.computing():
             try:
@@ -144,7 +143,7 @@ class Session:
         Only every `every`-th is painted, 1 or 2, and shown so many times.
         """
         with self.avatar.computing():
-            latents = self.avatar.anchor.absolute(chunk.latents.float(), self._reference)
+            latents = self.avatar.anchor.absolute(chunk.latents.float(), self._rest)
             clip, self._decoding = self.avatar.codec.decode(latents, self._decoding, every=every)
         frames = to_frames(clip[0])
         return frames if every == 1 else frames.repeat(every, 0)

@@ -26,12 +26,15 @@ class GeneratedMemoryConfig:
     Attributes:
         every: train_steps between two refills by a fresh frozen checkpoint.
         rows: streams of one refill.
+        lead: at most this share of what a streamed chunk begins with is the real one, the rest noise. A stream left to
+            itself soon moves as well as the clip but otherwise, and memory of it would say nothing of what follows.
         share_from, share_to: share of the batches with generated memory, at the start and after `ramp_steps`.
         ramp_steps: length of the ramp.
     """
 
     every: int = 50
     rows: int = 16
+    lead: float = 0.3
     share_from: float = 0.0
     share_to: float = 0.5
     ramp_steps: int = 500
@@ -71,7 +74,9 @@ class GeneratedMemory:
         device = next(live.parameters()).device
         precision = choose_precision(device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            self.pool.refill(self._frozen, self.serving, self.long.cut(sequence, start).to(device))
+            lead = (self.config.lead * torch.rand(self.config.rows, 1, 1, 1, 1)).to(device)
+            last = self.short.store.length - self.short.length
+            self.pool.refill(self._frozen, self.serving, self.long.cut(sequence, start).to(device), lead, last)
 
     def rollout(self, batch: Batch, step: int) -> Batch:
         """The batch, or by chance one whose memory was generated."""

@@ -30,6 +30,7 @@ def codec() -> VideoVAE:
         torch.nn.init.normal_(layer.weight, std=0.05)
     codec.normaliser.running_mean.normal_()
     codec.normaliser.running_var.uniform_(0.5, 2)
+    codec.look_normaliser.running_mean.normal_()
     return codec.eval()
 
 
@@ -41,9 +42,9 @@ def clip() -> torch.Tensor:
 @torch.no_grad()
 @pytest.mark.parametrize("cuts", [(4,), (1, 2, 3, 4), (2, 3)])
 def test_streaming_equals_offline(codec, clip, cuts):
-    whole, _ = codec.encode(clip, codec.initial_encode_state(2, SIZE, SIZE))
+    whole, _ = codec.encode(clip, codec.initial_encode_state(clip[:, 0]))
     pictures, _ = codec.decode(whole, codec.initial_decode_state(clip[:, 0]))
-    coder, painter = codec.initial_encode_state(2, SIZE, SIZE), codec.initial_decode_state(clip[:, 0])
+    coder, painter = codec.initial_encode_state(clip[:, 0]), codec.initial_decode_state(clip[:, 0])
     latents, decoded = [], []
     for start, end in zip((0, *cuts), (*cuts, 5)):
         part, coder = codec.encode(clip[:, 4 * start : 4 * end], coder)
@@ -57,7 +58,7 @@ def test_streaming_equals_offline(codec, clip, cuts):
 @torch.no_grad()
 def test_the_future_changes_nothing_and_the_past_does(codec, clip):
     def encode(pictures):
-        return codec.encode(pictures, codec.initial_encode_state(2, SIZE, SIZE))[0]
+        return codec.encode(pictures, codec.initial_encode_state(clip[:, 0]))[0]
 
     late, early = clip.clone(), clip.clone()
     late[:, 12:] = 0
@@ -67,9 +68,19 @@ def test_the_future_changes_nothing_and_the_past_does(codec, clip):
 
 
 @torch.no_grad()
+def test_latents_and_look_depend_on_the_portrait(codec, clip):
+    one, _ = codec.encode(clip, codec.initial_encode_state(clip[:, 0]))
+    other, _ = codec.encode(clip, codec.initial_encode_state(clip[:, 9]))
+    assert (one - other).abs().max() > 1e-3
+    look = codec.look(clip[:, 0])
+    assert look.shape == one[:, 0].shape
+    assert (look - codec.look(clip[:, 9])).abs().max() > 1e-3
+
+
+@torch.no_grad()
 def test_rows_do_not_know_each_other(codec, clip):
-    both, _ = codec.decode(torch.ones(2, 2, 16, 4, 4), codec.initial_decode_state(clip[:, 0]))
-    alone, _ = codec.decode(torch.ones(1, 2, 16, 4, 4), codec.initial_decode_state(clip[1:, 0]))
+    both, _ = codec.decode(torch.ones(2, 2, 8, 4, 4), codec.initial_decode_state(clip[:, 0]))
+    alone, _ = codec.decode(torch.ones(1, 2, 8, 4, 4), codec.initial_decode_state(clip[1:, 0]))
     torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=0)
 
 
@@ -77,8 +88,8 @@ def test_rows_do_not_know_each_other(codec, clip):
 def test_shapes_and_the_first_output_is_nearly_the_portrait(clip):
     torch.manual_seed(0)
     fresh = VideoVAE(SMALL).eval()
-    latents, _ = fresh.encode(clip, fresh.initial_encode_state(2, SIZE, SIZE))
-    assert latents.shape == (2, 5, 16, 4, 4)
+    latents, _ = fresh.encode(clip, fresh.initial_encode_state(clip[:, 0]))
+    assert latents.shape == (2, 5, 8, 4, 4)
     portrait = clip[:, 0]
     decoded, _ = fresh.decode(latents, fresh.initial_decode_state(portrait))
     assert decoded.shape == clip.shape
@@ -86,10 +97,10 @@ def test_shapes_and_the_first_output_is_nearly_the_portrait(clip):
 
 
 def test_every_weight_learns(codec, clip):
-    latents, _ = codec.encode(clip[:, :8], codec.initial_encode_state(2, SIZE, SIZE))
+    latents, _ = codec.encode(clip[:, :8], codec.initial_encode_state(clip[:, 12]))
     decoded, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 12]))
     codec.zero_grad()
-    (decoded - clip[:, :8]).square().mean().backward()
+    ((decoded - clip[:, :8]).square().mean() + codec.look(clip[:, 12]).square().sum()).backward()
     idle = [name for name, p in codec.named_parameters() if p.grad is None or not p.grad.any()]
     codec.zero_grad()
     assert not idle
@@ -98,9 +109,9 @@ def test_every_weight_learns(codec, clip):
 @torch.no_grad()
 def test_bfloat16_autocast_is_close(codec, clip):
     state = codec.initial_decode_state(clip[:, 0])
-    exact, _ = codec.decode(torch.ones(2, 1, 16, 4, 4), state)
+    exact, _ = codec.decode(torch.ones(2, 1, 8, 4, 4), state)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough, _ = codec.decode(torch.ones(2, 1, 16, 4, 4), codec.initial_decode_state(clip[:, 0]))
+        rough, _ = codec.decode(torch.ones(2, 1, 8, 4, 4), codec.initial_decode_state(clip[:, 0]))
     assert rough.dtype == torch.float32
     assert (rough - exact).abs().mean() < 0.05
 
@@ -117,11 +128,13 @@ def test_config_survives_json():
 
 def test_doors_refuse_wrong_shapes(codec):
     with pytest.raises(ShapeError, match="multiple of 4"):
-        codec.encode(torch.zeros(1, 5, 3, SIZE, SIZE), codec.initial_encode_state(1, SIZE, SIZE))
+        codec.encode(torch.zeros(1, 5, 3, SIZE, SIZE), codec.initial_encode_state(torch.zeros(1, 3, SIZE, SIZE)))
     with pytest.raises(ShapeError, match="multiples of 16"):
-        codec.initial_encode_state(1, 60, 64)
+        codec.initial_encode_state(torch.zeros(1, 3, 60, 64))
     with pytest.raises(ShapeError, match="same size"):
-        codec.decode(torch.zeros(1, 1, 16, 5, 4), codec.initial_decode_state(torch.zeros(1, 3, SIZE, SIZE)))
+        codec.encode(torch.zeros(1, 4, 3, SIZE, SIZE), codec.initial_encode_state(torch.zeros(2, 3, SIZE, SIZE)))
+    with pytest.raises(ShapeError, match="same size"):
+        codec.decode(torch.zeros(1, 1, 8, 5, 4), codec.initial_decode_state(torch.zeros(1, 3, SIZE, SIZE)))
     with pytest.raises(ShapeError, match="portrait"):
         codec.initial_decode_state(torch.zeros(1, 4, SIZE, SIZE))
 

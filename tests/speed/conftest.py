@@ -24,12 +24,13 @@ PRECISIONS = [
 
 @pytest.fixture(scope="session")
 def eager(avatar: Avatar) -> Avatar:  # noqa: F811
-    """The small model with a codec whose flows move the portrait: as they start, they do not."""
+    """The small model with flows that move the portrait and a backbone that reads: as they start, they do not."""
     moving = copy.deepcopy(avatar)
     with torch.no_grad():
         for head in (moving.codec.painter.coarse_flow, moving.codec.painter.fine_flow):
             head.weight.normal_(std=0.1)
             head.bias.normal_(std=0.5)
+        moving.backbone.where_told.normal_(std=0.1)
     return moving
 
 

@@ -42,8 +42,9 @@ def make_store(time: int = 42) -> LatentStore:
     """Two clips of noise, long enough to stream through."""
     torch.manual_seed(0)
     return LatentStore(
-        latents=torch.randn(2, time, 4, 4, 4).half(),
-        stills=torch.randn(2, 1, 4, 4, 4).half(),
+        latents=torch.randn(2, 1, time, 4, 4, 4).half(),
+        rests=torch.randn(2, 1, 4, 4, 4).half(),
+        looks=torch.randn(2, 1, 4, 4, 4).half(),
         audio=torch.randn(2, time, 4, 6).half(),
         weight=torch.ones(2, time, 4, 4).half(),
         labels=torch.zeros(2, time, 4, LABEL_WIDTH).half(),

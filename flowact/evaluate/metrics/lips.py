@@ -25,6 +25,8 @@ class LipScore:
         best_lag: frames by which the seen opening trails the true one where the mean over clips is highest.
         at_best_lag: the mean there.
         within_one: share of clips whose own best lag is at most one frame.
+        spread: how far the seen opening moves, as a share of how far the true one does: the mean over clips of their
+            deviations' ratio. A correlation does not notice lips that follow but hardly part.
         by_lag: the mean at each lag from -MAX_LAG_FRAMES to MAX_LAG_FRAMES.
         clips: clips that speak.
     """
@@ -33,6 +35,7 @@ class LipScore:
     best_lag: int
     at_best_lag: float
     within_one: float
+    spread: float
     by_lag: tuple[float, ...]
     clips: int
 
@@ -54,6 +57,7 @@ def score_lips(seen: Sequence[Float], true: Sequence[Float]) -> LipScore | None:
         best_lag=best,
         at_best_lag=float(mean.max()),
         within_one=float(own.mean()),
+        spread=float(np.mean([np.nanstd(s) / np.nanstd(t) for s, t in pairs])),
         by_lag=tuple(float(v) for v in mean),
         clips=len(pairs),
     )

@@ -57,6 +57,7 @@ class MMDiT(nn.Module):
         self.null_audio = nn.Parameter(torch.randn(c.audio_tokens, c.width) * 0.02)
         self.null_text = nn.Parameter(torch.randn(c.text_tokens, c.width) * 0.02)
         self.where_heard = nn.Parameter(torch.randn(c.video_tokens, c.width) * 0.1)
+        self.where_told = nn.Parameter(torch.zeros(c.video_tokens, c.width))
         self.level_in = ScalarEmbedding(c.width)
         self.guidance_in = ScalarEmbedding(c.width)
         self.role_in = nn.Embedding(len(Role), c.width)
@@ -101,7 +102,7 @@ class MMDiT(nn.Module):
     ) -> tuple[Tensor, tuple[KV, ...]]:
         heard, said = self._condition_tokens(frames.conditions)
         video = self.video_in(self._patch(self._unit_variance(frames))) + self.place
-        video = video + heard.mean(2, keepdim=True) * self.where_heard
+        video = video + heard.mean(2, keepdim=True) * self.where_heard + said.mean(2, keepdim=True) * self.where_told
         video = video + (self._backdrop(frames) if remembered is None else remembered.backdrop)
         x = torch.cat((heard, said, video), 2)
         steering = self._steering(frames, guidance) + self.steer(torch.cat((heard.mean(2), said.mean(2)), -1))

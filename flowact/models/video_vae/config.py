@@ -24,7 +24,7 @@ class VideoVAEConfig:
         flow_reach_px: picture pixels of motion per unit of the flow heads.
     """
 
-    latent_channels: int = 16
+    latent_channels: int = 8
     encoder_width_8: int = 128
     encoder_blocks_8: int = 2
     encoder_width_16: int = 192

@@ -1,14 +1,17 @@
-"""The video codec: 4 frames <-> 1 latent frame, 16x smaller, causal in time, its decoder aided by the portrait.
+"""The video codec: 4 frames <-> 1 latent frame, 16x smaller, causal in time, both halves aided by the portrait.
 
-                          latents [B, T, 16, H/16, W/16]
-    clip -> ENCODER ------------------+
-                                      v
+    clip -> ENCODER -> latents [B, T, 8, H/16, W/16]: what the portrait does not show
+               ^                      |
+               |                      v
     portrait -> REFERENCE ENCODER -> TRUNK  (1/16, latent rate, looks one latent frame back)
                    |                  | 4 frames each
                    |                  v
                    +-- features -> warp by the coarse flow -> PAINTER at 1/8
                    |                                            v
                    +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> mask * warped + (1 - mask) * painted
+
+An encoder that sees the portrait need not code looks, and noise on the latents makes that the cheaper way: see
+docs/decisions/0010. What the backbone is told of the portrait itself is its `look`, shaped as one latent frame.
 
 Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 16. State is an argument and a result.
 """
@@ -31,8 +34,15 @@ Memory = tuple[Tensor, ...]
 
 
 class EncodeState(NamedTuple):
-    """What the encoder remembers: per causal block, the features [B, C, H/16, W/16] of the last latent frame."""
+    """What the encoder remembers: the portrait's features, and the last latent frame.
 
+    Attributes:
+        features_8, features_16: [B, C, H/8, W/8] and [B, C, H/16, W/16], compared with the frames.
+        memory: per causal block, [B, C, H/16, W/16].
+    """
+
+    features_8: Tensor
+    features_16: Tensor
     memory: Memory
 
 
@@ -53,25 +63,28 @@ class DecodeState(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Four frames at once to the latent mean."""
+    """Four frames at once, beside the portrait's features, to the latent mean."""
 
     def __init__(self, config: VideoVAEConfig) -> None:
         super().__init__()
         c = config
         self.stem = conv(FRAMES_PER_LATENT * 3 * 64, c.encoder_width_8, 1)
+        self.portrait_8 = conv(c.reference_width_8, c.encoder_width_8, 1)
         self.fine = blocks(c.encoder_blocks_8, c.encoder_width_8)
         self.down = conv(c.encoder_width_8 * 4, c.encoder_width_16, 1)
+        self.portrait_16 = conv(c.reference_width_16, c.encoder_width_16, 1)
         self.coarse = nn.ModuleList(CausalBlock(c.encoder_width_16) for _ in range(c.encoder_blocks_16))
         self.mean = conv(c.encoder_width_16, c.latent_channels, 1)
 
-    def forward(self, clip: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    def forward(self, clip: Tensor, state: EncodeState) -> tuple[Tensor, EncodeState]:
         """Clip [B, 4T, 3, H, W] to means [B*T, C, H/16, W/16]."""
+        times = clip.shape[1] // FRAMES_PER_LATENT
         quads = clip.unflatten(1, (-1, FRAMES_PER_LATENT)).flatten(2, 3).flatten(0, 1)
         x = F.pixel_unshuffle(quads, 8).contiguous(memory_format=torch.channels_last)
-        x = self.fine(self.stem(x))
-        x = self.down(F.pixel_unshuffle(x, 2))
-        x, memory = _look_back(self.coarse, x, memory)
-        return self.mean(x), memory
+        x = self.fine(self.stem(x) + self.portrait_8(state.features_8).repeat_interleave(times, 0))
+        x = self.down(F.pixel_unshuffle(x, 2)) + self.portrait_16(state.features_16).repeat_interleave(times, 0)
+        x, memory = _look_back(self.coarse, x, state.memory)
+        return self.mean(x), state._replace(memory=memory)
 
 
 class ReferenceEncoder(nn.Module):
@@ -157,29 +170,34 @@ class VideoVAE(nn.Module):
         self.encoder = Encoder(self.config)
         self.normaliser = nn.BatchNorm2d(self.config.latent_channels, affine=False, momentum=0.02)
         self.reference_encoder = ReferenceEncoder(self.config)
+        self.look_head = conv(self.config.reference_width_16, self.config.latent_channels, 1)
+        self.look_normaliser = nn.BatchNorm2d(self.config.latent_channels, affine=False, momentum=0.02)
         self.trunk = Trunk(self.config)
         self.painter = Painter(self.config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def initial_encode_state(self, batch: int, height: int, width: int) -> EncodeState:
-        """State before the first frame of `batch` clips of height x width pixels."""
-        _check_sides(height, width)
-        return EncodeState(
-            self._blank(batch, height, width, self.config.encoder_width_16, self.config.encoder_blocks_16)
-        )
+    def initial_encode_state(self, reference_pixels: Tensor) -> EncodeState:
+        """State before the first frame of clips whose portraits are [B, 3, H, W] in -1..1."""
+        features_8, features_16 = self._see(reference_pixels)
+        c = self.config
+        return EncodeState(features_8, features_16, _blank(features_16, c.encoder_width_16, c.encoder_blocks_16))
 
     def initial_decode_state(self, reference_pixels: Tensor) -> DecodeState:
         """State before the first frame, with the portrait [B, 3, H, W] in -1..1 looked at once."""
-        if reference_pixels.ndim != 4 or reference_pixels.shape[1] != 3:
-            raise ShapeError(
-                f"VideoVAE portrait: got shape {tuple(reference_pixels.shape)}, expected [B, 3, H, W]; "
-                "pass one RGB picture per row."
-            )
-        batch, _, height, width = reference_pixels.shape
-        _check_sides(height, width)
-        features_8, features_16 = self.reference_encoder(reference_pixels)
-        memory = self._blank(batch, height, width, self.config.trunk_width, self.config.trunk_blocks)
+        features_8, features_16 = self._see(reference_pixels)
+        c = self.config
+        memory = _blank(features_16, c.trunk_width, c.trunk_blocks)
         return DecodeState(reference_pixels, features_8, features_16, memory)
+
+    def look(self, reference_pixels: Tensor) -> Tensor:
+        """Portrait [B, 3, H, W] in -1..1 to its look [B, C, H/16, W/16], unit variance: where face and mouth are."""
+        look: Tensor = self.look_normaliser(self.look_head(self._see(reference_pixels)[1]).float())
+        return look
+
+    def rest(self, reference_pixels: Tensor) -> Tensor:
+        """Portrait [B, 3, H, W] in -1..1 to its latents at rest [B, C, H/16, W/16]: itself, beside itself."""
+        still = reference_pixels[:, None].expand(-1, FRAMES_PER_LATENT, -1, -1, -1)
+        return self.encode(still, self.initial_encode_state(reference_pixels))[0][:, 0]
 
     def encode(self, clip: Tensor, state: EncodeState) -> tuple[Tensor, EncodeState]:
         """Clip [B, 4T, 3, H, W] in -1..1 to latents [B, T, C, H/16, W/16]. A still picture is four equal frames.
@@ -192,9 +210,14 @@ class VideoVAE(nn.Module):
                 f"VideoVAE.encode: got a clip of shape {tuple(clip.shape)}, expected [B, F, 3, H, W] with F a "
                 f"multiple of {FRAMES_PER_LATENT}; repeat the last frame or cut the rest."
             )
-        mean, memory = self.encoder(clip, state.memory)
+        if len(clip) != len(state.features_16) or clip.shape[3:] != _sides(state.features_8, 8):
+            raise ShapeError(
+                f"VideoVAE.encode: got a clip of shape {tuple(clip.shape)} with {len(state.features_16)} portraits of "
+                f"{tuple(_sides(state.features_8, 8))} pixels; make the state from portraits of the same size."
+            )
+        mean, state = self.encoder(clip, state)
         latents: Tensor = self.normaliser(mean.float())
-        return latents.unflatten(0, (len(clip), -1)), EncodeState(memory)
+        return latents.unflatten(0, (len(clip), -1)), state
 
     def decode(self, latents: Tensor, state: DecodeState, every: int = 1) -> tuple[Tensor, DecodeState]:
         """Latents [B, T, C, H/16, W/16] to a clip [B, 4T / every, 3, H, W], float32, about -1..1 (not clamped).
@@ -216,10 +239,24 @@ class VideoVAE(nn.Module):
         pixels: Tensor = self.painter(frames, state)
         return pixels.unflatten(0, (len(latents), -1)), state._replace(memory=memory)
 
-    def _blank(self, batch: int, height: int, width: int, channels: int, count: int) -> Memory:
-        shape = (batch, channels, height // SPATIAL_FACTOR, width // SPATIAL_FACTOR)
-        like = next(self.parameters())
-        return tuple(torch.zeros(shape, device=like.device, dtype=like.dtype) for _ in range(count))
+    def _see(self, reference_pixels: Tensor) -> tuple[Tensor, Tensor]:
+        if reference_pixels.ndim != 4 or reference_pixels.shape[1] != 3:
+            raise ShapeError(
+                f"VideoVAE portrait: got shape {tuple(reference_pixels.shape)}, expected [B, 3, H, W]; "
+                "pass one RGB picture per row."
+            )
+        _check_sides(*reference_pixels.shape[-2:])
+        features: tuple[Tensor, Tensor] = self.reference_encoder(reference_pixels)
+        return features
+
+
+def _blank(features_16: Tensor, channels: int, count: int) -> Memory:
+    rows, _, height, width = features_16.shape
+    return tuple(features_16.new_zeros(rows, channels, height, width, dtype=torch.float32) for _ in range(count))
+
+
+def _sides(features: Tensor, factor: int) -> torch.Size:
+    return torch.Size(factor * side for side in features.shape[-2:])
 
 
 def _look_back(stack: nn.ModuleList, x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

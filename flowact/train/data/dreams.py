@@ -46,6 +46,7 @@ def dream(
     every: int = 12,
     stills: int = 1,
     rows: int = 16,
+    lead: float = 0.0,
 ) -> Dreams:
     """Let the serving loop make chunks of every clip from real memory, voice and prompt.
 
@@ -56,22 +57,24 @@ def dream(
         every: latent frames between two chunks.
         stills: how many of each clip's stills, from the first on.
         rows: windows at once.
+        lead: share of the real chunk in what a dreamt one begins with, the rest being noise. Without it a dream moves
+            otherwise than the pictures it is shown beside, and a decoder learns to trust no movement.
     """
     store, device = cutter.store, next(backbone.parameters()).device
     starts = torch.arange(0, store.length - cutter.length + 1, every)
     places = torch.cartesian_prod(torch.arange(store.clips), torch.arange(stills), starts)
     precision, made = choose_precision(device), []
     for clip, still, start in track([part.T for part in places.split(rows)], "dreaming"):
-        window = cutter.cut(clip * store.stills.shape[1] + still, start).to(device)
+        window = cutter.cut(clip * store.looks.shape[1] + still, start).to(device)
         state = StreamState.start(window.bank)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             for i in range(len(serving.plan.entering)):
                 entering = window.conditions.frames(i * LATENTS_PER_CHUNK, (i + 1) * LATENTS_PER_CHUNK)
-                noise = serving.noise_scale * torch.randn_like(window.clean[:, :LATENTS_PER_CHUNK])
+                real = window.clean[:, i * LATENTS_PER_CHUNK : (i + 1) * LATENTS_PER_CHUNK]
+                noise = lead * real + (1 - lead) * serving.noise_scale * torch.randn_like(real)
                 done, state = shift(backbone, serving.plan, serving.guidance, state, entering, noise)
         assert done is not None, "a stream as long as its plan is full"
-        latents = done.latents.float().cpu()
-        made.append(cutter.anchor.absolute(latents, store.stills[clip, still].float()).half())
+        made.append(cutter.anchor.absolute(done.latents.float().cpu(), store.rests[clip, still].float()).half())
     return Dreams(torch.cat(made).unflatten(0, (store.clips, stills, len(starts))), starts)
 
 
@@ -81,7 +84,7 @@ class DreamBatches:
 
     Attributes:
         frames: the pictures.
-        real: [N, T, C, H, W] latents of the codec, of the same clips in the same order.
+        real: [N, R, T, C, H, W] latents of the codec, of the same clips in the same order.
         dreams: of the same clips.
         clips: clips in a batch, one chunk of each.
         crop_cells: side of the square of latent cells that is cut around the face.
@@ -114,15 +117,15 @@ class DreamBatches:
             place = int(rng.integers(len(self.dreams.starts)))
             start, latents = int(self.dreams.starts[place]), self.dreams.latents[number, still, place]
         else:
-            start = int(rng.integers(self.real.shape[1] - LATENTS_PER_CHUNK + 1))
-            latents = self.real[number, start : start + LATENTS_PER_CHUNK]
+            start = int(rng.integers(self.real.shape[2] - LATENTS_PER_CHUNK + 1))
+            latents = self.real[number, still, start : start + LATENTS_PER_CHUNK]
         begin = first + start * FRAMES_PER_LATENT
         span = slice(begin, begin + LATENTS_PER_CHUNK * FRAMES_PER_LATENT)
         column, row = self._corner(self.frames.tracks["face_box"][span], rng)
         x, y, side = column * SPATIAL_FACTOR, row * SPATIAL_FACTOR, self.crop_cells * SPATIAL_FACTOR
         cut = (slice(y, y + side), slice(x, x + side))
         cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
-        shown = first + int(still_frames(number, length)[still])
+        shown = first + int(still_frames(number, length, self.real.shape[1])[still])
         offset = np.array([x, y, x, y], np.float32)
         labels = {name: self.frames.tracks[name][span] for name in MOUTH_LABELS}
         return (

@@ -19,12 +19,16 @@ from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.models.video_vae.model import VideoVAE
 from flowact.studio.clipfile import Sample
+from flowact.studio.performance import LANDMARKS
 from flowact.train.data.labels import scaled_labels
 from flowact.train.data.latents import LatentStore
 
 MOUTH_WEIGHT = 12.0
 EYE_WEIGHT = 4.0
-STILLS = 4
+HAND_WEIGHT = 5.0
+_HAND_REACH_PX = 32
+STILLS = 1
+"""Portraits of each clip. The first frame is what a stream begins with; each further one costs as much again."""
 
 
 def encode_shards(
@@ -42,28 +46,32 @@ def encode_shards(
     """
     device = next(codec.parameters()).device
     words: dict[str, int] = {}
-    latents, stills, audio, weight, labels, captions = [], [], [], [], [], []
+    latents, rests, looks, audio, weight, labels, captions = [], [], [], [], [], [], []
     meta: list[dict[str, object]] = []
     for number, sample in enumerate(track(samples, "encoding clips", total=clips)):
         pixels = torch.from_numpy(sample.frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        latents.append(encode_clip(codec, pixels[None])[0].half().cpu())
-        stills.append(encode_stills(codec, pixels, number).half().cpu())
+        stills = pixels[torch.from_numpy(still_frames(number, len(pixels), STILLS))]
+        coded, rest, look = encode_clip(codec, pixels, stills)
+        latents.append(coded.half().cpu())
+        rests.append(rest.half().cpu())
+        looks.append(look.half().cpu())
         heard = hearing.encode_all(torch.from_numpy(sample.audio)[None].to(device))[0]
         audio.append(heard.unflatten(0, (-1, FRAMES_PER_LATENT)).half().cpu())
         weight.append(torch.from_numpy(cell_weights(sample.tracks, sample.frames.shape[1])).half())
         labels.append(torch.from_numpy(scaled_labels(sample.tracks)).unflatten(0, (-1, FRAMES_PER_LATENT)).half())
-        captions.append(_captions(sample.meta["captions"], words, latents[-1].shape[0]))
+        captions.append(_captions(sample.meta["captions"], words, latents[-1].shape[1]))
         meta.append({k: sample.meta[k] for k in ("identity", "kind", "split", "segments", "voice") if k in sample.meta})
         meta[-1]["key"] = sample.key
-    if not latents or len({len(x) for x in latents}) != 1:
+    if not latents or len({x.shape[1] for x in latents}) != 1:
         raise ConfigError(
             f"A latent store needs clips of one length; got {len(latents)} clips of lengths "
-            f"{sorted({len(x) for x in latents})}. Render a data set with: flowact studio render"
+            f"{sorted({x.shape[1] for x in latents})}. Render a data set with: flowact studio render"
         )
     tokens = torch.cat([text.encode(list(words)[i : i + 64]).half().cpu() for i in range(0, len(words), 64)])
     store = LatentStore(
         torch.stack(latents),
-        torch.stack(stills),
+        torch.stack(rests),
+        torch.stack(looks),
         torch.stack(audio),
         torch.stack(weight),
         torch.stack(labels),
@@ -76,38 +84,48 @@ def encode_shards(
 
 
 @torch.inference_mode()
-def encode_clip(codec: VideoVAE, pixels: Tensor) -> Tensor:
-    """Latents of whole clips, [B, F, 3, H, W] -> [B, F / 4, C, h, w] float32."""
+def encode_clip(codec: VideoVAE, pixels: Tensor, stills: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A clip [F, 3, H, W], given each of R stills [R, 3, H, W].
+
+    Returns:
+        Its latents [R, F / 4, C, h, w]; the stills' latents at rest and their looks, [R, C, h, w] both.
+    """
     precision = choose_precision(pixels.device)
     with torch.autocast(pixels.device.type, precision, enabled=precision != torch.float32):
-        latents, _ = codec.encode(pixels, codec.initial_encode_state(len(pixels), *pixels.shape[-2:]))
-    return latents.float()
+        again = pixels[None].expand(len(stills), -1, -1, -1, -1)
+        latents, _ = codec.encode(again, codec.initial_encode_state(stills))
+        return latents.float(), codec.rest(stills).float(), codec.look(stills).float()
 
 
-def encode_stills(codec: VideoVAE, pixels: Tensor, number: int) -> Tensor:
-    """Latents of single frames held still, as a portrait is: the first frame and some random ones. [R, C, h, w]."""
-    chosen = pixels[torch.from_numpy(still_frames(number, len(pixels)))]
-    return encode_clip(codec, chosen[:, None].expand(-1, FRAMES_PER_LATENT, -1, -1, -1))[:, 0]
-
-
-def still_frames(number: int, frames: int) -> np.ndarray:
-    """Which frames of clip `number` of a store are its stills: the first, and some random ones. [R]."""
-    pick = np.random.default_rng(number).choice(frames - 1, STILLS - 1, replace=False) + 1
+def still_frames(number: int, frames: int, stills: int) -> np.ndarray:
+    """Which frames of clip `number` of a store are its stills: the first, and some random ones. [stills]."""
+    pick = np.random.default_rng(number).choice(frames - 1, stills - 1, replace=False) + 1
     return np.concatenate(([0], pick))
 
 
 def cell_weights(tracks: dict[str, Any], size: int) -> np.ndarray:
-    """Importance of each latent cell, [T, h, w] float32 with mean 1: the mouth counts most, then the eyes."""
+    """Importance of each latent cell, [T, h, w] float32 with mean 1: the mouth counts most, then hands, then eyes."""
     frames, grid = len(tracks["mouth_box"]), size // SPATIAL_FACTOR
     weight = np.ones((frames // FRAMES_PER_LATENT, grid, grid), np.float32)
-    for name, value in (("eyes", EYE_WEIGHT), ("mouth", MOUTH_WEIGHT)):
-        boxes = tracks["mouth_box"] if name == "mouth" else _eye_boxes(tracks["face_box"])
+    hands = [(box, HAND_WEIGHT) for box in _hand_boxes(tracks)]
+    for boxes, value in (*hands, (_eye_boxes(tracks["face_box"]), EYE_WEIGHT), (tracks["mouth_box"], MOUTH_WEIGHT)):
         low = np.floor(boxes[:, :2] / SPATIAL_FACTOR).clip(0, grid).astype(int)
         high = np.ceil(boxes[:, 2:] / SPATIAL_FACTOR).clip(0, grid).astype(int)
         for f in range(frames):
             (x0, y0), (x1, y1) = low[f], high[f]
             weight[f // FRAMES_PER_LATENT, y0:y1, x0:x1] = value
     return weight / weight.mean((1, 2), keepdims=True)
+
+
+def _hand_boxes(tracks: dict[str, Any]) -> list[np.ndarray]:
+    """Around the left and the right wrist; an empty box where the hand is not in the picture."""
+    boxes = []
+    for side, name in enumerate(("left", "right")):
+        wrist = tracks["landmarks"][:, LANDMARKS.index(f"wrist_{name}")]
+        shown = (tracks["hand_visible"][:, side] > 0.5) & np.isfinite(wrist).all(1)
+        box = np.concatenate([wrist - _HAND_REACH_PX, wrist + _HAND_REACH_PX], 1)
+        boxes.append(np.where(shown[:, None], box, 0.0))
+    return boxes
 
 
 def _eye_boxes(face: np.ndarray) -> np.ndarray:

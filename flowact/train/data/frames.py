@@ -111,6 +111,9 @@ def eye_boxes(landmarks: Array) -> Array:
 class FrameBatches:
     """Opens endless codec batches (see CodecObjective for what is in one): a `MakeBatches` for a Stage.
 
+    The encoder sees the clip in another light than the portrait, and the decoder must paint it in the portrait's:
+    colours are then not worth coding.
+
     Attributes:
         store: where the frames lie.
         clips: clips in a batch.
@@ -118,7 +121,8 @@ class FrameBatches:
         crop_px: side of the square cut around the face, a multiple of 16; the frame's side takes all of it.
         neutral_share: how often the reference is the clip's first frame, as it is when a portrait is animated;
             otherwise it is any frame of the clip.
-        tint: largest change of each colour channel's gain, drawn per clip; more skins and lights than were rendered.
+        tint: largest change of each colour channel's gain, drawn per clip, once for what the encoder sees and once for
+            the portrait; more skins and lights than were rendered.
     """
 
     store: FrameStore
@@ -147,15 +151,25 @@ class FrameBatches:
         start = first + int(rng.integers(length - self.frames + 1))
         shown = first if rng.random() < self.neutral_share else first + int(rng.integers(length))
         span = slice(start, start + self.frames)
-        item = {name: self.store.tracks[name][span] for name in LABELS}
         x, y = self._corner(self.store.tracks["face_box"][span], rng)
         cut = (slice(y, y + self.crop_px), slice(x, x + self.crop_px))
+        gains, other = 1 + rng.uniform(-self.tint, self.tint, (2, 3))
+        pictures = {
+            "clip": _tinted(self.store.frames[span, cut[0], cut[1]], gains),
+            "seen": _tinted(self.store.frames[span, cut[0], cut[1]], other),
+            "reference": _tinted(self.store.frames[shown, cut[0], cut[1]], gains),
+        }
+        tracks, still = self._tracks(span, x, y), self._tracks(slice(shown, shown + 1), x, y)
+        if rng.random() < 0.5:
+            pictures = {name: np.ascontiguousarray(picture[..., ::-1, :]) for name, picture in pictures.items()}
+            tracks, still = mirrored(tracks, self.crop_px), mirrored(still, self.crop_px)
+        return pictures | tracks | {f"reference_{name}": track for name, track in still.items()}
+
+    def _tracks(self, span: slice, x: int, y: int) -> dict[str, Array]:
+        """Labels and boxes of some frames, as seen in a crop whose corner is at x, y."""
         offset = np.array([x, y, x, y], np.float32)
-        item |= {name: self.store.tracks[name][span] - offset for name in BOXES}
-        gains = 1 + rng.uniform(-self.tint, self.tint, 3)
-        item["clip"] = _tinted(self.store.frames[span, cut[0], cut[1]], gains)
-        item["reference"] = _tinted(self.store.frames[shown, cut[0], cut[1]], gains)
-        return mirrored(item) if rng.random() < 0.5 else item
+        tracks = {name: self.store.tracks[name][span] for name in LABELS}
+        return tracks | {name: self.store.tracks[name][span] - offset for name in BOXES}
 
     def _corner(self, face_box: Array, rng: np.random.Generator) -> tuple[int, int]:
         """Upper left corner of a crop that is centred on the face, give or take an eighth, and inside the frame."""
@@ -167,15 +181,12 @@ class FrameBatches:
         return int(np.clip(x, 0, width - self.crop_px)), int(np.clip(y, 0, height - self.crop_px))
 
 
-def mirrored(item: dict[str, Array]) -> dict[str, Array]:
-    """The item seen in a mirror: pictures flipped, boxes too, left and right exchanged, yaw and roll negated."""
-    width = item["clip"].shape[-2]
-    flipped = {name: np.ascontiguousarray(item[name][..., ::-1, :]) for name in ("clip", "reference")}
+def mirrored(item: dict[str, Array], width: int) -> dict[str, Array]:
+    """Tracks of pictures of a width seen in a mirror: boxes flipped, left and right exchanged, yaw and roll negated."""
     boxes = {name: np.array([width, 0, width, 0], np.float32) + item[name][..., [2, 1, 0, 3]] * (-1, 1, -1, 1)
              for name in BOXES}  # fmt: skip
     return {
         **item,
-        **flipped,
         "mouth_box": boxes["mouth_box"].astype(np.float32),
         "face_box": boxes["face_box"].astype(np.float32),
         "eye_boxes": boxes["eye_boxes"][:, ::-1].astype(np.float32),

@@ -18,9 +18,10 @@ from flowact.core.types import Conditions
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor
 from flowact.rollout.window import Window, mouth_cells
+from flowact.train.data.labels import HANDS_ACTIVE, LABEL_SCALE
 from flowact.train.stage import Place
 
-ARRAYS = ("latents", "stills", "audio", "weight", "labels", "text")
+ARRAYS = ("latents", "rests", "looks", "audio", "weight", "labels", "text")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,9 @@ class LatentStore:
     A sequence is a clip seen against one of its stills: sequence = clip * stills_per_clip + still.
 
     Attributes:
-        latents: [N, T, C, H, W] float16 codec latents.
-        stills: [N, R, C, H, W] float16 latents of still pictures of the same person; the first is the clip's frame 0.
+        latents: [N, R, T, C, H, W] float16 codec latents, given each of R still pictures of the person.
+        rests: [N, R, C, H, W] float16 latents of these stills at rest; the first is the clip's frame 0.
+        looks: [N, R, C, H, W] float16 looks of the stills.
         audio: [N, T, 4, Da] float16 voice features.
         weight: [N, T, H, W] float16 importance of each cell (the mouth counts more).
         labels: [N, T, 4, L] float16 labels of the frames (`train.data.labels`); NaN where unknown.
@@ -41,7 +43,8 @@ class LatentStore:
     """
 
     latents: Tensor
-    stills: Tensor
+    rests: Tensor
+    looks: Tensor
     audio: Tensor
     weight: Tensor
     labels: Tensor
@@ -97,7 +100,7 @@ class LatentStore:
     @property
     def length(self) -> int:
         """Latent frames in each clip."""
-        return self.latents.shape[1]
+        return self.latents.shape[2]
 
     def mouths(self) -> Tensor:
         """[N, T, H, W] bool: the cells of the mouth."""
@@ -106,11 +109,15 @@ class LatentStore:
     @property
     def sequences(self) -> int:
         """Number of (clip, still) pairs."""
-        return self.clips * self.stills.shape[1]
+        return self.clips * self.looks.shape[1]
 
 
 class WindowCutter:
-    """Cuts windows of `chunks` chunks out of a store, each with the real memory that came before it."""
+    """Cuts windows of `chunks` chunks out of a store, each with the real memory that came before it.
+
+    Attributes:
+        beginnings: [K, 2] clip and first latent of windows in which a hand goes up.
+    """
 
     def __init__(self, store: LatentStore, anchor: Anchor, bank: BankConfig, chunks: int) -> None:
         self.store, self.anchor, self.bank, self.chunks = store, anchor, bank, chunks
@@ -119,32 +126,44 @@ class WindowCutter:
             raise ConfigError(
                 f"The clips hold {store.length} latents, but a window of {chunks} chunks needs {self.length}."
             )
+        self.beginnings = self._find_beginnings()
 
     @property
     def length(self) -> int:
         """Latent frames in a window."""
         return self.chunks * LATENTS_PER_CHUNK
 
-    def batches(self, rows: int, place: Place) -> Iterator[Window]:
-        """Random windows without end; one in five starts at the beginning of its clip, with a cold memory."""
+    def batches(self, rows: int, place: Place, rare: float = 0.3) -> Iterator[Window]:
+        """Random windows without end.
+
+        One in five starts at the beginning of its clip, with a cold memory, and the share `rare` where a hand goes up,
+        which is what prompts are for.
+        """
         for step in itertools.count(place.step):
             self.generator.manual_seed(hash((place.seed, place.rank, step)))
             sequence = torch.randint(self.store.sequences, (rows,), generator=self.generator)
             start = torch.randint(self.store.length - self.length + 1, (rows,), generator=self.generator)
             cold = torch.rand(rows, generator=self.generator) < 0.2
             # A stream that begins at the portrait begins with the portrait's own pose.
-            sequence = torch.where(cold, sequence - sequence % self.store.stills.shape[1], sequence)
-            yield self.cut(sequence, torch.where(cold, 0, start))
+            sequence = torch.where(cold, sequence - sequence % self.store.looks.shape[1], sequence)
+            start = torch.where(cold, 0, start)
+            if rare and len(self.beginnings):
+                drawn = self.beginnings[torch.randint(len(self.beginnings), (rows,), generator=self.generator)]
+                here = torch.rand(rows, generator=self.generator) < rare
+                stills = self.store.looks.shape[1]
+                sequence = torch.where(here, drawn[:, 0] * stills + sequence % stills, sequence)
+                start = torch.where(here, drawn[:, 1], start)
+            yield self.cut(sequence, start)
 
     def cut(self, sequence: Tensor, start: Tensor) -> Window:
         """The windows that begin at latent `start` [B] of `sequence` [B]; starts past the end are moved back."""
-        store, per_clip = self.store, self.store.stills.shape[1]
+        store, per_clip = self.store, self.store.looks.shape[1]
         start = start.clamp(max=store.length - self.length)
-        clip = sequence // per_clip
-        still = store.stills[clip, sequence % per_clip].float()
+        clip, still = sequence // per_clip, sequence % per_clip
         ahead = start[:, None] + torch.arange(self.length)
         rows = clip[:, None]
-        clean = self.anchor.relative(store.latents[rows, ahead].float(), still)
+        rest = store.rests[clip, still].float()
+        clean = self.anchor.relative(store.latents[rows, still[:, None], ahead].float(), rest)
         return Window(
             bank=self._memory(clip, start, still),
             clean=clean,
@@ -155,6 +174,13 @@ class WindowCutter:
             start=start,
         )
 
+    def _find_beginnings(self) -> Tensor:
+        up = self.store.labels[..., HANDS_ACTIVE].float().amax((2, 3)) / LABEL_SCALE["hand_active"]  # [N, T]
+        before = torch.cat((torch.zeros_like(up[:, :1]), up[:, :-1]), 1)
+        starts = self.store.length - self.length + 1
+        later = self.length // 2
+        return ((before[:, :starts] < 0.1) & (up[:, later : later + starts] > 0.75)).nonzero()
+
     def _memory(self, clip: Tensor, start: Tensor, still: Tensor) -> MemoryBank:
         """The bank as serving would hold it: each pop moves the newest short latent to the long queue."""
         long, short = self.bank.long, self.bank.short
@@ -162,9 +188,10 @@ class WindowCutter:
         where = start[:, None] + torch.tensor(back)
         filled = where >= 0
         known = where.clamp(min=0)
-        recent = self.anchor.relative(self.store.latents[clip[:, None], known].float(), still)
+        rest = self.store.rests[clip, still].float()
+        recent = self.anchor.relative(self.store.latents[clip[:, None], still[:, None], known].float(), rest)
         recent = torch.where(filled[:, :, None, None, None], recent, torch.zeros_like(recent))
-        reference = self.anchor.standardise(still)[:, None]
+        reference = self.anchor.standardise(self.store.looks[clip, still].float())[:, None]
         steering = Conditions.cat([self._neutral(len(clip)), self._conditions(clip, known)])
         absent = torch.cat((torch.zeros(len(clip), 1, dtype=torch.bool), filled), 1)
         steering = Conditions(

@@ -1,6 +1,8 @@
 """What the codec is trained on: pixels, weighted where it matters, and labels that the latents must carry.
 
-Mouth and eyes are a few percent of the picture and most of its meaning, so their pixels count more. The label head
+Mouth and eyes are a few percent of the picture and most of its meaning, so their pixels count more. Strong noise on
+the latents puts a price on what they carry; what the portrait shows is had for nothing and so is not coded. The label
+head
 reads visemes, mouth opening, eyes, gaze and head angles off the latents; it exists in training only, and the reader
 that judges the latents (`flowact.evaluate.metrics.latent_reader`) is another network that never shapes them.
 """
@@ -20,6 +22,7 @@ from flowact.models.video_vae.model import VideoVAE
 from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
 from flowact.train.objectives.mouth import MouthReading
 
+PLACES = ("mouth", "eyes", "face")
 _MOUTH = {name: LABELS[name] for name in MOUTH_LABELS}
 _EYES = {name: LABELS[name] for name in ("eye_open", "gaze")}
 _FACE = {name: LABELS[name] for name in ("head",)}
@@ -40,7 +43,7 @@ class CodecObjectiveConfig:
     eye_weight: float = 3.0
     gradient_weight: float = 0.5
     label_weight: float = 1.0
-    latent_noise: float = 0.1
+    latent_noise: float = 0.4
 
 
 class LabelHead(nn.Module):
@@ -79,41 +82,57 @@ class CodecObjective(nn.Module):
 
     The batch, all in pixels of the pictures given:
         clip: [B, F, H, W, 3] uint8, F a multiple of 4.
+        seen: the same as the encoder sees it, perhaps in another light.
         reference: [B, H, W, 3] uint8, another frame of the same person.
         mouth_box, face_box: [B, F, 4] x0, y0, x1, y1.
         eye_boxes: [B, F, 2, 4]; NaN where there are none.
         visemes [B, F, 15], mouth_open [B, F], eye_open [B, F, 2], gaze [B, F, 2], head [B, F, 3]; NaN = unknown.
+        The same boxes and labels of the reference, F = 1, by names that begin with "reference_".
     """
 
     def __init__(self, latent_channels: int, config: CodecObjectiveConfig | None = None) -> None:
         super().__init__()
         self.config = config or CodecObjectiveConfig()
         self.labels = LabelHead(latent_channels)
+        self.look_labels = LabelHead(latent_channels)
+        self.look_places = nn.Conv2d(latent_channels, len(PLACES), 1)
 
     def forward(self, codec: VideoVAE, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss (scalar) and metrics (detached scalars): parts of the loss, PSNR whole, in the mouth and of the copy."""
         clip, reference = to_pixels(batch["clip"]), to_pixels(batch["reference"])
-        rows, _, _, height, width = clip.shape
-        regions = region_masks(batch, height, width)
-        latents, _ = codec.encode(clip, codec.initial_encode_state(rows, height, width))
+        regions = region_masks(batch, *clip.shape[-2:])
+        latents, _ = codec.encode(to_pixels(batch["seen"]), codec.initial_encode_state(reference))
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
         decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
         decoded = decoded.float()
 
         loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
-        label = self._label_error(noisy, regions, batch)
-        loss = loss + self.config.label_weight * label
-        return loss, {**metrics, "loss": loss.detach(), "label": label.detach()}
+        cells = {name: _to_latent_grid(mask, latents.shape[1]) for name, mask in regions.items()}
+        label = _label_error(self.labels(noisy, cells), batch)
+        told = self._look_error(codec.look(reference), batch, clip.shape[-1])
+        loss = loss + self.config.label_weight * label + told
+        return loss, {**metrics, "loss": loss.detach(), "label": label.detach(), "look": told.detach()}
 
-    def _label_error(self, latents: Tensor, regions: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
-        size = (latents.shape[1], *latents.shape[-2:])
-        seen = {name: _to_latent_grid(mask, size) for name, mask in regions.items()}
-        errors = []
-        for name, read in self.labels(latents, seen).items():
-            true = batch[name].float().reshape(read.shape) * LABEL_SCALE[name]
-            known = true.isfinite()
-            errors.append(F.smooth_l1_loss(read[known], true[known], reduction="sum") / known.sum().clamp_min(1))
-        return torch.stack(errors).mean()
+    def _look_error(self, look: Tensor, batch: Mapping[str, Tensor], side: int) -> Tensor:
+        """What the portrait's look must tell: where mouth, eyes and face are, and how they stand."""
+        noisy = look + self.config.latent_noise * torch.randn_like(look)
+        named = {name.removeprefix("reference_"): x for name, x in batch.items() if name.startswith("reference_")}
+        # A still is four equal frames.
+        still = {name: x.expand(-1, FRAMES_PER_LATENT, *x.shape[2:]) for name, x in named.items()}
+        cells = {name: _to_latent_grid(mask, 1) for name, mask in region_masks(still, side, side).items()}
+        label = _label_error(self.look_labels(noisy[:, None], cells), still)
+        true = torch.cat([cells[name] for name in PLACES], 1)
+        return label + F.binary_cross_entropy_with_logits(self.look_places(noisy).float(), true)
+
+
+def _label_error(read: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+    """Mean error of labels that were read; unknown ones (NaN) do not count."""
+    errors = []
+    for name, value in read.items():
+        true = batch[name].float().reshape(value.shape) * LABEL_SCALE[name]
+        known = true.isfinite()
+        errors.append(F.smooth_l1_loss(value[known], true[known], reduction="sum") / known.sum().clamp_min(1))
+    return torch.stack(errors).mean()
 
 
 class DecoderObjective(nn.Module):
@@ -190,9 +209,9 @@ def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
     return (inside_y[..., :, None] & inside_x[..., None, :]).float()
 
 
-def _to_latent_grid(mask: Tensor, size: tuple[int, int, int]) -> Tensor:
+def _to_latent_grid(mask: Tensor, times: int) -> Tensor:
     """[B, 4T, H, W] to the covered share of each latent cell [B, T, h, w]."""
-    quads = mask.unflatten(1, (size[0], FRAMES_PER_LATENT)).mean(2)
+    quads = mask.unflatten(1, (times, FRAMES_PER_LATENT)).mean(2)
     return F.avg_pool2d(quads, SPATIAL_FACTOR)
 
 

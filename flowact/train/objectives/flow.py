@@ -53,12 +53,15 @@ def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.
 
     Returns:
         `clean_L`: weighted error of the clean latents at level L, 1.0 being the portrait alone; `mouth_L`: the same at
-        the mouth; and `heard_L`: the share by which the latter grows when the voice is withheld (0 = it is not used).
+        the mouth; `heard_L`: the share by which the latter grows when the voice is withheld (0 = it is not used);
+        and `told_L`: the share by which the weighted error elsewhere grows when the prompt is withheld.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(window.clean.shape, generator=generator).to(window.clean)
     deaf = replace(window, conditions=window.conditions.without(audio=True))
+    untold = replace(window, conditions=window.conditions.without(text=True))
     mouth = mouth_cells(window.weight).float()
+    elsewhere = window.weight * (1 - mouth)
     found = {}
     for value in levels:
         level = torch.full((len(noise), window.clean.shape[1] // LATENTS_PER_CHUNK), value)
@@ -67,6 +70,8 @@ def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.
         found[f"clean_{value}"] = float(_share(error, window, window.weight))
         found[f"mouth_{value}"] = float(_share(error, window, mouth))
         found[f"heard_{value}"] = float(_share(without, window, mouth)) / found[f"mouth_{value}"] - 1
+        unread = _errors(backbone, untold, level, noise)[1]
+        found[f"told_{value}"] = float(_share(unread, window, elsewhere) / _share(error, window, elsewhere)) - 1
     return found
 
 

@@ -27,6 +27,10 @@ def test_scale_and_offset_do_not_matter_but_sign_does(opening):
     assert score_lips([-opening], [opening]).correlation == pytest.approx(-1, abs=1e-5)
 
 
+def test_spread_tells_lips_that_hardly_part(opening):
+    assert score_lips([0.2 * opening, 0.4 * opening], [opening, opening]).spread == pytest.approx(0.3, abs=1e-5)
+
+
 def test_silent_clips_are_left_out_and_frozen_mouths_count_as_zero(opening):
     still = np.zeros_like(opening)
     assert score_lips([opening], [still]) is None

@@ -11,24 +11,25 @@ from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.rollout.generate import Serving, StreamState, shift
 from flowact.train.data.dreams import DreamBatches, Dreams, dream
-from flowact.train.data.encode import STILLS, still_frames
+from flowact.train.data.encode import still_frames
 from flowact.train.data.frames import BOXES, FrameStore
-from flowact.train.data.labels import LABELS
+from flowact.train.data.labels import LABEL_WIDTH, LABELS
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.stage import Place
 
-CLIPS, TIME, GRID = 3, 12, 4
+CLIPS, STILLS, TIME, GRID = 3, 2, 12, 4
 
 
 @pytest.fixture
 def store() -> LatentStore:
     torch.manual_seed(0)
     return LatentStore(
-        latents=torch.randn(CLIPS, TIME, 4, GRID, GRID).half(),
-        stills=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
+        latents=torch.randn(CLIPS, STILLS, TIME, 4, GRID, GRID).half(),
+        rests=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
+        looks=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
         audio=torch.randn(CLIPS, TIME, 4, 6).half(),
         weight=torch.ones(CLIPS, TIME, GRID, GRID).half(),
-        labels=torch.zeros(CLIPS, TIME, 4, 23).half(),
+        labels=torch.zeros(CLIPS, TIME, 4, LABEL_WIDTH).half(),
         text=torch.randn(1, 2, 5).half(),
         captions=[[(0, TIME, 0)]] * CLIPS,
         meta=[{}] * CLIPS,
@@ -47,7 +48,7 @@ def frames() -> FrameStore:
 
 def test_dreams_are_what_the_serving_loop_makes_of_real_memory(store: LatentStore) -> None:
     anchor = Anchor(AnchorConfig(4, GRID))
-    anchor.measure(store.latents.float(), store.stills[:, 0].float(), store.mouths())
+    anchor.measure(*(x[:, 0].float() for x in (store.latents, store.rests, store.looks)), store.mouths())
     net = MMDiT(
         MMDiTConfig(
             width=24, depth=1, heads=2, dual_blocks=0, latent_channels=4, grid=4, patch=2, audio_dim=6, text_dim=5
@@ -68,7 +69,7 @@ def test_dreams_are_what_the_serving_loop_makes_of_real_memory(store: LatentStor
         noise = noise if i == 0 else 0.7 * torch.randn(5, 3, 4, GRID, GRID)
         with torch.autocast("cpu", choose_precision(torch.device("cpu"))):
             done, stream = shift(net, serving.plan, serving.guidance, stream, entering, noise)
-    expected = anchor.absolute(done.latents.float(), store.stills[[0, 0, 0, 0, 1], [0, 0, 1, 1, 0]].float())
+    expected = anchor.absolute(done.latents.float(), store.rests[[0, 0, 0, 0, 1], [0, 0, 1, 1, 0]].float())
     torch.testing.assert_close(dreams.latents.flatten(0, 2)[:5], expected.half())
 
 
@@ -77,7 +78,9 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     real = number.half()[:, :, None, None, None].expand(-1, -1, 4, GRID, GRID)
     starts = torch.tensor([0, 5])
     dreamt = torch.stack([real[:, a : a + 3] for a in starts], 1)[:, None].expand(-1, 2, -1, -1, -1, -1, -1) + 0.5
-    batches = DreamBatches(frames, real, Dreams(dreamt, starts), clips=40, crop_cells=2)
+    batches = DreamBatches(
+        frames, real[:, None].expand(-1, 2, -1, -1, -1, -1), Dreams(dreamt, starts), clips=40, crop_cells=2
+    )
     batch = next(batches(Place(seed=0)))
     assert batch["clip"].shape == (40, 12, 32, 32, 3)
     assert batch["latents"].shape == (40, 3, 4, 2, 2)
@@ -85,6 +88,6 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     assert 0 < int((value % 1 == 0.5).all(1).sum()) < 40
     clip, latent = (value // 100).long(), (value % 100).floor().long()
     assert torch.equal(batch["clip"][:, ::4, 0, 0, 0].long(), clip * TIME * 4 + latent * 4)
-    shown = [{c * TIME * 4 + int(f) for f in still_frames(c, TIME * 4)[:2]} for c in range(CLIPS)]
+    shown = [{c * TIME * 4 + int(f) for f in still_frames(c, TIME * 4, STILLS)} for c in range(CLIPS)]
     assert all(int(r) in shown[int(c)] for r, c in zip(batch["reference"][:, 0, 0, 0], clip[:, 0]))
     assert torch.equal(batch["latents"], next(batches(Place(seed=0)))["latents"])

@@ -86,10 +86,27 @@ def test_boxes_follow_the_crop(store):
 
 
 def test_a_mirror_twice_is_no_mirror(store):
-    item = {
-        name: value[0].numpy() for name, value in FrameBatches(store, crop_px=48).draw(np.random.default_rng(0)).items()
-    }
-    once = mirrored(item)
-    assert (once["clip"][:, :, 0] == item["clip"][:, :, -1]).all()
-    for name, value in mirrored(once).items():
-        np.testing.assert_allclose(value, item[name], atol=1e-4)
+    once = mirrored(store.tracks, 64)
+    assert (once["mouth_box"][:, 0] == 64 - store.tracks["mouth_box"][:, 2]).all()
+    for name, value in mirrored(once, 64).items():
+        np.testing.assert_allclose(value, store.tracks[name], atol=1e-4)
+
+
+def test_pictures_and_tracks_are_mirrored_together(store):
+    drawn = FrameBatches(store, clips=16, crop_px=64, tint=0.0).draw(np.random.default_rng(0))
+    eyes = drawn["eye_boxes"][:, 0, 0, 0].isfinite()  # the left eye alone is known; mirrored, it is the right one
+    assert 0 < int(eyes.sum()) < 16
+    for item in range(16):
+        shown = drawn["clip"][item, 0].numpy()
+        kept = shown if eyes[item] else shown[:, ::-1]
+        assert (store.frames == kept).all((1, 2, 3)).any()
+
+
+def test_what_the_encoder_sees_is_lit_otherwise_than_portrait_and_target(store):
+    drawn = FrameBatches(store, clips=8, crop_px=64, tint=0.3).draw(np.random.default_rng(0))
+    clip, seen = drawn["clip"].float(), drawn["seen"].float()
+    gains = (seen.mean((1, 2, 3)) / clip.mean((1, 2, 3))).log().abs()
+    assert (gains.amax(1) > 0.02).all()
+    plain = FrameBatches(store, clips=8, crop_px=64, tint=0.0).draw(np.random.default_rng(0))
+    assert torch.equal(plain["clip"], plain["seen"])
+    assert plain["reference_mouth_box"].shape == (8, 1, 4)

@@ -3,15 +3,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from flowact.core.errors import ConfigError
-from flowact.core.types import Chunk
+from flowact.core.types import Chunk, Frames
 from flowact.diffusion.guidance import NoGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.rollout.generate import Serving
 from flowact.rollout.self_forcing import MemoryPool
+from flowact.train.data.labels import HANDS_ACTIVE, LABEL_WIDTH
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.stage import Place
 from tests.fakes import FakeBackbone
@@ -24,11 +26,12 @@ def store() -> LatentStore:
     torch.manual_seed(0)
     clips, time, stills = 3, 24, 2
     return LatentStore(
-        latents=torch.randn(clips, time, 4, 4, 4).half(),
-        stills=torch.randn(clips, stills, 4, 4, 4).half(),
+        latents=torch.randn(clips, stills, time, 4, 4, 4).half(),
+        rests=torch.randn(clips, stills, 4, 4, 4).half(),
+        looks=torch.randn(clips, stills, 4, 4, 4).half(),
         audio=torch.randn(clips, time, 4, 6).half(),
         weight=torch.ones(clips, time, 4, 4).half(),
-        labels=torch.arange(clips * time * 4.0).view(clips, time, 4, 1).expand(-1, -1, -1, 23).half(),
+        labels=torch.arange(clips * time * 4.0).view(clips, time, 4, 1).expand(-1, -1, -1, LABEL_WIDTH).half(),
         text=torch.randn(5, 2, 5).half(),
         captions=[[(0, 12, 0), (0, 12, 1), (12, 24, 2)], [(0, 24, 3)], [(0, 24, 4)]],
         meta=[{"identity": i} for i in range(clips)],
@@ -38,7 +41,7 @@ def store() -> LatentStore:
 @pytest.fixture
 def cutter(store: LatentStore) -> WindowCutter:
     anchor = Anchor(AnchorConfig(4, 4))
-    anchor.measure(store.latents.float(), store.stills[:, 0].float(), store.mouths())
+    anchor.measure(*(x[:, 0].float() for x in (store.latents, store.rests, store.looks)), store.mouths())
     return WindowCutter(store, anchor, BANK, chunks=3)
 
 
@@ -59,6 +62,14 @@ def test_real_memory_is_what_serving_would_remember(cutter: WindowCutter, start:
     torch.testing.assert_close(heard.audio * shown, expected.audio * shown)
 
 
+def test_a_window_holds_the_latents_and_the_look_of_its_still(store: LatentStore, cutter: WindowCutter) -> None:
+    window = cutter.cut(torch.tensor([2, 5]), torch.tensor([3, 9]))  # clip 1 on still 0, clip 2 on still 1
+    expected = torch.stack([store.latents[1, 0, 3:12], store.latents[2, 1, 9:18]]).float()
+    rests, looks = (torch.stack([x[1, 0], x[2, 1]]).float() for x in (store.rests, store.looks))
+    torch.testing.assert_close(window.clean, cutter.anchor.relative(expected, rests))
+    torch.testing.assert_close(window.bank.reference[:, 0], cutter.anchor.standardise(looks))
+
+
 def test_labels_belong_to_the_latents_they_were_cut_with(store: LatentStore, cutter: WindowCutter) -> None:
     window = cutter.cut(torch.tensor([2, 5]), torch.tensor([3, 9]))
     assert torch.equal(window.labels[0], store.labels[1, 3:12].float())
@@ -66,9 +77,9 @@ def test_labels_belong_to_the_latents_they_were_cut_with(store: LatentStore, cut
 
 
 def test_stream_and_absolute_latents_are_inverse(store: LatentStore, cutter: WindowCutter) -> None:
-    still = store.stills[:, 0].float()
-    relative = cutter.anchor.relative(store.latents.float(), still)
-    torch.testing.assert_close(cutter.anchor.absolute(relative, still), store.latents.float(), rtol=1e-3, atol=1e-3)
+    latents, rests = (x[:, 0].float() for x in (store.latents, store.rests))
+    relative = cutter.anchor.relative(latents, rests)
+    torch.testing.assert_close(cutter.anchor.absolute(relative, rests), latents, rtol=1e-3, atol=1e-3)
     assert 0.5 < relative.std() < 1.5
 
 
@@ -83,6 +94,19 @@ def test_equal_places_give_equal_batches_so_that_a_run_can_resume(cutter: Window
     assert not torch.equal(other.start, second.start) or not torch.equal(other.sequence, second.sequence)
 
 
+def test_windows_in_which_a_hand_goes_up_are_drawn_more_often(store: LatentStore, cutter: WindowCutter) -> None:
+    labels = torch.zeros_like(store.labels)
+    labels[1, 8:, :, HANDS_ACTIVE] = 2.0
+    eager = WindowCutter(replace(store, labels=labels), cutter.anchor, BANK, chunks=3)
+    assert eager.beginnings.tolist() == [[1, start] for start in range(4, 9)]
+    window = next(eager.batches(500, Place(seed=0)))
+    drawn = (window.sequence // store.looks.shape[1] == 1) & (window.start >= 4) & (window.start <= 8)
+    assert 0.25 < float(drawn.float().mean()) < 0.5
+    calm = WindowCutter(replace(store, labels=torch.zeros_like(labels)), cutter.anchor, BANK, chunks=3)
+    assert len(calm.beginnings) == 0
+    next(calm.batches(2, Place(seed=0)))
+
+
 def test_a_chunk_carries_the_caption_of_its_middle(cutter: WindowCutter, store: LatentStore) -> None:
     text = cutter.cut(torch.tensor([0]), torch.tensor([9])).conditions.text[0]
     late = store.text[2].float()
@@ -95,8 +119,9 @@ def test_generated_memory_is_matched_to_the_real_latents_that_follow(cutter: Win
     long = WindowCutter(cutter.store, cutter.anchor, BANK, chunks=6)
     pool = MemoryPool(capacity=100)
     serving = Serving(Staircase(micro_steps=1), NoGuidance())
-    pool.refill(FakeBackbone(), serving, long.cut(torch.tensor([1, 3]), torch.tensor([0, 3])))
-    assert [m.start for m in pool.entries] == [3, 6, 6, 9, 9, 12, 12, 15]
+    alone = torch.zeros(2, 1, 1, 1, 1)
+    pool.refill(FakeBackbone(), serving, long.cut(torch.tensor([1, 3]), torch.tensor([0, 3])), alone, last=12)
+    assert [m.start for m in pool.entries] == [3, 6, 6, 9, 9, 12, 12]  # 15 is later than the last
     drawn = pool.draw(16, cutter.cut)
     for row in range(16):
         real = cutter.cut(drawn.sequence[row : row + 1], drawn.start[row : row + 1])
@@ -104,6 +129,21 @@ def test_generated_memory_is_matched_to_the_real_latents_that_follow(cutter: Win
         assert not torch.equal(drawn.bank.recent[row], real.bank.recent[0])
         mean_voice = real.bank.conditions.audio[0, -1].mean()
         torch.testing.assert_close(drawn.bank.recent[row, -1], mean_voice.expand_as(drawn.bank.recent[row, -1]))
+
+
+def test_a_led_stream_begins_with_some_of_the_real_one(cutter: WindowCutter) -> None:
+    long = WindowCutter(cutter.store, cutter.anchor, BANK, chunks=3).cut(torch.tensor([1]), torch.tensor([0]))
+    begun = []
+
+    class Watched(FakeBackbone):
+        def __call__(self, frames: Frames, remembered: object, guidance: Tensor | None) -> Tensor:
+            begun.append(frames.latents[:, -3:])
+            return super().__call__(frames, remembered, guidance)
+
+    serving = Serving(Staircase(micro_steps=1), NoGuidance(), noise_scale=0.0)
+    MemoryPool().refill(Watched(), serving, long, torch.full((1, 1, 1, 1, 1), 0.25), last=0)
+    for i in range(3):
+        torch.testing.assert_close(begun[i], 0.25 * long.clean[:, 3 * i : 3 * i + 3])
 
 
 def test_joined_stores_keep_each_clip_with_its_own_captions(store: LatentStore) -> None:

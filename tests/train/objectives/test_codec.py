@@ -5,7 +5,7 @@ import torch
 
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
-from flowact.train.objectives.codec import CodecObjective, box_mask
+from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, box_mask
 
 SMALL = VideoVAEConfig(
     encoder_width_8=16,
@@ -28,9 +28,7 @@ def batch() -> dict[str, torch.Tensor]:
     for frame in range(8):
         clip[:, frame, 20:44, 10 + 2 * frame : 40 + 2 * frame] = 200
     mouth = torch.tensor([20.0, 32, 44, 44]).expand(2, 8, 4)
-    return {
-        "clip": clip,
-        "reference": clip[:, 0],
+    tracks = {
         "mouth_box": mouth,
         "face_box": torch.tensor([8.0, 8, 56, 56]).expand(2, 8, 4),
         "eye_boxes": torch.tensor([[10.0, 10, 20, 20], [40, 10, 50, 20]]).expand(2, 8, 2, 4),
@@ -40,6 +38,8 @@ def batch() -> dict[str, torch.Tensor]:
         "gaze": torch.zeros(2, 8, 2),
         "head": torch.zeros(2, 8, 3),
     }
+    still = {f"reference_{name}": track[:, :1] for name, track in tracks.items()}
+    return {"clip": clip, "seen": clip, "reference": clip[:, 0], **tracks, **still}
 
 
 def test_a_few_steps_lower_the_loss_and_beat_the_copy(batch):
@@ -60,15 +60,45 @@ def test_a_few_steps_lower_the_loss_and_beat_the_copy(batch):
 
 def test_the_labels_reach_the_encoder(batch):
     codec, objective = VideoVAE(SMALL), CodecObjective(SMALL.latent_channels)
-    latents, _ = codec.encode(torch.randn(2, 8, 3, 64, 64), codec.initial_encode_state(2, 64, 64))
-    regions = {name: torch.ones(2, 8, 64, 64) for name in ("mouth", "eyes", "face")}
-    objective._label_error(latents, regions, batch).backward()
-    assert codec.encoder.stem.weight.grad.any()
+    objective.config = CodecObjectiveConfig(label_weight=1e6)
+    loss, metrics = objective(codec, batch)
+    loss.backward()
+    pulled = codec.encoder.stem.weight.grad.clone()
+    codec.zero_grad()
+    objective.config = CodecObjectiveConfig(label_weight=0)
+    objective(codec, batch)[0].backward()
+    assert metrics["label"] > 0
+    assert pulled.norm() > 1e3 * codec.encoder.stem.weight.grad.norm()
+
+
+def test_the_look_is_told_where_the_face_is(batch):
+    codec, objective = VideoVAE(SMALL), CodecObjective(SMALL.latent_channels)
+    optimiser = torch.optim.AdamW([*codec.parameters(), *objective.parameters()], lr=3e-3)
+    told = []
+    for _ in range(40):
+        loss, metrics = objective(codec, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        told.append(float(metrics["look"]))
+    assert told[-1] < 0.7 * told[0]
+
+
+def test_the_encoder_sees_another_light_than_is_painted(batch):
+    codec, objective = (
+        VideoVAE(SMALL).eval(),
+        CodecObjective(SMALL.latent_channels, CodecObjectiveConfig(latent_noise=0)),
+    )
+    _, same = objective(codec, batch)
+    _, darker = objective(codec, {**batch, "seen": batch["seen"] // 2})
+    _, elsewhere = objective(codec, {**batch, "clip": batch["clip"] // 2})
+    assert abs(float(darker["psnr_copy"] - same["psnr_copy"])) < 1e-5
+    assert abs(float(elsewhere["psnr_copy"] - same["psnr_copy"])) > 0.1
 
 
 def test_unknown_labels_and_boxes_do_no_harm(batch):
     codec, objective = VideoVAE(SMALL), CodecObjective(SMALL.latent_channels)
-    for name in ("eye_boxes", "gaze", "eye_open"):
+    for name in ("eye_boxes", "gaze", "eye_open", "reference_gaze", "reference_eye_boxes"):
         batch[name] = torch.full_like(batch[name], math.nan)
     loss, metrics = objective(codec, batch)
     loss.backward()

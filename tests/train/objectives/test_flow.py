@@ -9,7 +9,8 @@ from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
-from flowact.rollout.window import Window, drop_conditions, roughen_memory
+from flowact.rollout.window import Window, drift_memory, drop_conditions, roughen_memory
+from flowact.train.data.labels import LABEL_WIDTH
 from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
 from flowact.train.objectives.segment import SegmentDistillation
 from tests.fakes import random_conditions
@@ -34,7 +35,7 @@ def window() -> Window:
     clean = heard.audio.mean((2, 3)).mul(6)[:, :, None, None, None].expand(-1, -1, 4, 4, 4).contiguous()
     bank = MemoryBank.start(BankConfig(), torch.randn(ROWS, 1, 4, 4, 4), random_conditions(ROWS, 1))
     place = torch.zeros(ROWS, dtype=torch.long)
-    return Window(bank, clean, heard, torch.ones(ROWS, 9, 1, 4, 4), torch.zeros(ROWS, 9, 4, 23), place, place)
+    return Window(bank, clean, heard, torch.ones(ROWS, 9, 1, 4, 4), torch.zeros(ROWS, 9, 4, LABEL_WIDTH), place, place)
 
 
 def test_training_lowers_the_error_and_the_report_shows_that_the_voice_is_used(net: MMDiT, window: Window) -> None:
@@ -109,3 +110,19 @@ def test_dropping_and_roughening_touch_some_rows_and_never_the_portrait(window: 
     assert torch.equal(rough.reference, bank.reference)
     assert float(rough.recent.std()) < 0.5
     assert not bool(moved.all()) or ROWS < 3
+
+
+def test_drifting_bends_all_filled_slots_of_some_rows_alike(window: Window) -> None:
+    torch.manual_seed(0)
+    many = replace(
+        window.bank,
+        reference=window.bank.reference[:1].expand(64, -1, -1, -1, -1),
+        recent=torch.zeros(64, 4, 4, 4, 4),
+        filled=torch.tensor([False, True, True, True]).expand(64, -1),
+    )
+    drifted = drift_memory(many, 0.5)
+    moved = drifted.recent[:, 1:].flatten(1).any(1)
+    assert 0.3 < float(moved.float().mean()) < 0.7
+    torch.testing.assert_close(drifted.recent[:, 1], drifted.recent[:, 3])
+    assert not drifted.recent[:, 0].any()
+    assert torch.equal(drifted.reference, many.reference)

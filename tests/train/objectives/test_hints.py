@@ -3,7 +3,7 @@ import torch
 
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
-from flowact.train.data.labels import LABEL_WIDTH, LABELS, scaled_labels
+from flowact.train.data.labels import ALL_LABELS, LABEL_WIDTH, scaled_labels
 from flowact.train.objectives.hints import Hints
 from tests.models.test_mmdit import stream
 
@@ -45,9 +45,11 @@ def test_unknown_labels_do_not_count(net: MMDiT) -> None:
 
 
 def test_labels_lie_side_by_side_in_one_order_and_scale() -> None:
-    tracks = {name: torch.full((8, width), float(i)).numpy() for i, (name, width) in enumerate(LABELS.items())}
+    tracks = {name: torch.full((8, width), float(i)).numpy() for i, (name, width) in enumerate(ALL_LABELS.items())}
     tracks["mouth_open"] = tracks["mouth_open"][:, 0]
     found = scaled_labels(tracks)
     assert found.shape == (8, LABEL_WIDTH)
     assert found[0, 15] == pytest.approx(4.0)
-    assert found[0, -1] == pytest.approx(0.4)
+    assert found[0, 22] == pytest.approx(0.4)
+    assert found[0, 25] == pytest.approx(24.0)
+    assert found[0, -1] == pytest.approx(8.0)

@@ -40,14 +40,14 @@ def read_run(folder: Path) -> list[tuple[int, dict[str, float]]]:
 def main(out: Path) -> None:
     """Draw every backbone run into one picture."""
     figure, axes = plt.subplots(1, len(DRAWN), figsize=(13, 3.6))
-    for folder in sorted(RUNS.glob("*backbone*")):
+    for folder in sorted(RUNS.glob("*backbone-*")):
         points = read_run(folder)
         for axis, (name, title) in zip(axes, DRAWN.items()):
             axis.plot([x / 1000 for x, _ in points], [line[name] for _, line in points], "o-", ms=3, label=folder.name)
             axis.set_title(title, fontsize=8)
             axis.set_xlabel("thousand windows since the run began", fontsize=8)
             axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=7)
+    axes[1].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(out, dpi=110)
     print(f"wrote {out}")

@@ -81,7 +81,7 @@ def failures(parts: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, s
 
 
 def newest_parts(rows: list[Row]) -> tuple[dict[str, Any], list[Row]]:
-    """The newest figures of each part among whole (not quick) rows, and the rows that they come from."""
+    """The newest figures of each part among whole (not quick) rows, and what is left of the rows they come from."""
     figures: dict[str, Any] = {}
     used: list[Row] = []
     for row in reversed([row for row in rows if not row["is_quick"]]):
@@ -89,7 +89,7 @@ def newest_parts(rows: list[Row]) -> tuple[dict[str, Any], list[Row]]:
         missing = {name: found for name, found in fresh.items() if name not in figures}
         if missing:
             figures.update(missing)
-            used.append(row)
+            used.append({**row, "parts": {name: row["parts"][name] for name in missing}})
     return figures, used
 
 

@@ -71,7 +71,7 @@ def test_the_newest_figures_of_each_part_count_and_quick_ones_never() -> None:
     new, quick = row("3", offline={"figures": {"fps": 4}}), row("4", True, offline={"figures": {"fps": 5}})
     figures, used = newest_parts([old, failed, new, quick])
     assert figures == {"offline": {"fps": 4}, "live": {"fps": 3}, "wide": {"fps": 2}}
-    assert [found["at"] for found in used] == ["3", "2", "1"]
+    assert [(found["at"], *found["parts"]) for found in used] == [("3", "offline"), ("2", "live"), ("1", "wide")]
 
 
 def test_stamp_names_the_state_of_the_code() -> None:

@@ -81,7 +81,7 @@ def failures(parts: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, s
 
 
 def newest_parts(rows: list[Row]) -> tuple[dict[str, Any], list[Row]]:
-    """The newest figures of each part among whole (not quick) rows, and what is left of the rows they come from."""
+    """The newest figures of each part among whole (not quick) rows, and their rows, each with these parts only."""
     figures: dict[str, Any] = {}
     used: list[Row] = []
     for row in reversed([row for row in rows if not row["is_quick"]]):

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import tarfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -175,8 +176,17 @@ class _Worker:
 def _start_worker(settings: DatasetSettings, out: Path, assets: Path | None, ticks: SimpleQueue[None]) -> None:
     from flowact.studio.cast import Cast
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cast = Cast(settings.size, assets)
     _Worker.render = lambda shard: _render_shard(shard, settings, out, cast, lambda: ticks.put(None))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed asks for no more shards, but its workers would finish theirs."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "workers are spawned"
+    parent.join()
+    os._exit(1)
 
 
 def _work(shard: ShardPlan) -> None:

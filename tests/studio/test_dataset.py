@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("skia")
@@ -74,3 +77,21 @@ def test_a_damaged_shard_is_a_clear_error(tmp_path):
         list(dataset.iterate(dataset.find_shards(tmp_path, "train")))
     with pytest.raises(ConfigError, match="no shards of split 'val'"):
         dataset.find_shards(tmp_path, "val")
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import multiprocessing, time\n"
+        "from flowact.studio.dataset import _end_with_parent\n"
+        "if __name__ == '__main__':\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=_end_with_parent)\n"
+        "    worker.start()\n"
+        "    print(worker.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    worker.wait(30)

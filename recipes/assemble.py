@@ -12,19 +12,30 @@ import typer
 from flowact.models.anchor import Anchor
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.motion_codec import MotionCodec
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
 from flowact.stream.avatar import Avatar, AvatarConfig
 from recipes.encode import run_model
-from recipes.nano import BANK, MOUTH_NOISE_SCALE, NOISE_SCALE, STUDENT_PLAN, TEACHER_PLAN, VOICE_WEIGHT
+from recipes.nano import (
+    BANK,
+    MOTION_BANK,
+    MOTION_PLAN,
+    MOUTH_NOISE_SCALE,
+    NOISE_SCALE,
+    STUDENT_PLAN,
+    TEACHER_PLAN,
+)
 
 
 def main(
-    runs: Annotated[Path, typer.Argument(help="folder with the runs decoder, audio, text, backbone and student")],
+    runs: Annotated[
+        Path, typer.Argument(help="folder with the runs decoder, audio, text, motion, backbone and student")
+    ],
     out: Annotated[Path, typer.Argument(help="the model folder to write")],
     student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
-    guidance: Annotated[float, typer.Option(help="how much the voice counts at the mouth; 1 is plain")] = VOICE_WEIGHT,
+    guidance: Annotated[float, typer.Option(help="how much the voice counts at the mouth; 1 is plain")] = 1.0,
     micro_steps: Annotated[int, typer.Option(help="passes per shift of the undistilled model", min=1)] = 1,
     noise_scale: Annotated[float, typer.Option(help="below 1: calmer and cleaner", min=0.1, max=1.0)] = NOISE_SCALE,
     mouth_noise_scale: Annotated[
@@ -32,10 +43,12 @@ def main(
     ] = MOUTH_NOISE_SCALE,
 ) -> None:
     """Load each network from its run and save them as one avatar."""
-    net = run_model(runs, "student" if student else "backbone")
+    net, moves = run_model(runs, "student" if student else "backbone"), run_model(runs, "motion")
     config = AvatarConfig(
         plan=STUDENT_PLAN if student else replace(TEACHER_PLAN, micro_steps=micro_steps),
         bank=BANK,
+        motion_plan=MOTION_PLAN,
+        motion_bank=MOTION_BANK,
         guidance="embedded" if student else ("none" if guidance == 1 else "voice"),
         guidance_weight=guidance,
         noise_scale=noise_scale,
@@ -48,6 +61,7 @@ def main(
         load_model(TextEncoder, run_model(runs, "text")),
         load_model(MMDiT, net / "backbone"),
         load_model(Anchor, net / "anchor"),
+        (load_model(MMDiT, moves / "motion"), load_model(MotionCodec, moves / "motion_codec")),
         torch.device("cpu"),
     )
     avatar.save_pretrained(out)

@@ -1,7 +1,7 @@
 """The default model, `flowact-nano`, chapter by chapter, as FlowAct-R1 tells it. `make train-nano` runs them all.
 
-codec -> (recipes.encode) -> backbone: full visibility, autoregressive adaptation with generated memory, audio-motion
-alignment -> student: one guided evaluation per stair.
+(recipes.perform) -> motion; codec -> (recipes.encode) -> backbone: full visibility, autoregressive adaptation with
+generated memory, audio-motion alignment -> student: one guided evaluation per stair.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowact.core.clock import CHUNKS_IN_STREAM
+from flowact.core.clock import CHUNKS_IN_STREAM, FRAMES_PER_LATENT
 from flowact.core.errors import ConfigError
-from flowact.diffusion.guidance import EmbeddedGuidance, VoiceGuidance
+from flowact.diffusion.guidance import EmbeddedGuidance, NoGuidance
 from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
 from flowact.rollout.generate import Serving
@@ -33,26 +34,27 @@ from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.generated_memory import GeneratedMemory, GeneratedMemoryConfig
 from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, DecoderObjective
 from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
-from flowact.train.objectives.hints import Hints
 from flowact.train.objectives.segment import SegmentDistillation
 from flowact.train.optim import LrSchedule, OptimSettings, constant, warmup_cosine, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update
 from recipes.encode import run_model
 
 BANK = BankConfig(long=3, short=1)
+MOTION_BANK = BankConfig(long=0, short=12)
 SHIFT = 2.0
 TEACHER_PLAN = Staircase(micro_steps=2, shift=SHIFT)
 STUDENT_PLAN = Staircase(micro_steps=1, shift=SHIFT)
+MOTION_PLAN = Staircase(chunks=1, micro_steps=6, shift=SHIFT)
 ROWS = 12
+MOTION_ROWS = 64
 DROP = 0.1
 ROUGHNESS = 0.3
 DRIFT = 0.4
-STREAMED = 7
+STREAMED = 12
 """Chunks that generated memory streams through, from a real memory on: further on, a stream has left the clip's pose
 for one as good, and what follows it in the clip no longer follows."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
-HINT_WEIGHT = 0.2
 NOISE_SCALE, MOUTH_NOISE_SCALE = 0.7, 0.5
 """Deviation of the noise that the undistilled model is served with: calmer and cleaner than 1, most so at the mouth."""
 VOICE_WEIGHT = 3.0
@@ -198,7 +200,6 @@ def backbone(context: RunContext) -> list[Stage]:
     fresh = context.start_from is None
     store = LatentStore.load(context.data / "train")
     net, anchor = beginning(store, context)
-    hints = Hints(net).to(context.device)
     cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
     memory = GeneratedMemory(
         GeneratedMemoryConfig(every=120, rows=24, share_from=0.0 if fresh else 0.5),
@@ -213,7 +214,9 @@ def backbone(context: RunContext) -> list[Stage]:
     rising = next(held_out.batches(32, Place(seed=0), rare=1.0)).to(context.device)
 
     def evaluate(step: int) -> dict[str, float]:
-        hands = {f"rising_{name}": value for name, value in flow_report(net, rising).items() if name.startswith("told")}
+        hands = {
+            f"rising_{name}": value for name, value in flow_report(net, rising).items() if name.startswith("clean")
+        }
         return {**flow_report(net, judged), **hands}
 
     def pretrain(batch: Batch, step: int) -> Loss:
@@ -231,22 +234,18 @@ def backbone(context: RunContext) -> list[Stage]:
             chunks = CHUNKS_IN_STREAM if float(torch.rand(())) < 0.8 else int(torch.randint(1, CHUNKS_IN_STREAM, ()))
             level = draw_levels(len(window.clean), exact)[:, CHUNKS_IN_STREAM - chunks :].to(window.clean)
             part = window.chunks(0, chunks)
-            with hints.listening(net) as passed:
-                loss, values = flow_loss(net, part, level, torch.randn_like(part.clean))
-            hint = hints(passed[-1], part.labels)
-            return loss + HINT_WEIGHT * hint, {**values, "hint": hint.detach()}
+            return flow_loss(net, part, level, torch.randn_like(part.clean))
 
         return learn
 
     def chapter(
         name: str, objective: Callable[[Batch, int], Loss], lr: float, schedule: LrSchedule, **hooks: object
     ) -> Stage:
-        networks = {"backbone": net} if name == "pretrain" else {"backbone": net, "hints": hints}
         return Stage(
             name=name,
-            networks=networks,
+            networks={"backbone": net},
             make_batches=lambda place: windows(cutter, ROWS, place),
-            updates=(Update(tuple(networks), objective, optim=optim(lr, schedule, tuple(networks)), ema_decay=0.995),),
+            updates=(Update(("backbone",), objective, optim=optim(lr, schedule), ema_decay=0.995),),
             train_steps=round(20_000 * CHAPTERS[name]),
             minutes=None if context.minutes is None else context.minutes * CHAPTERS[name],
             evaluate=evaluate,
@@ -262,6 +261,43 @@ def backbone(context: RunContext) -> list[Stage]:
         chapter("adapt", stream(exact=0.2), 1.0, constant, **self_forcing),
         chapter("align", stream(exact=0.6), 0.8, warmup_hold_decay(0.02, 0.98, 0.02), **self_forcing),
     ]
+
+
+def motion(context: RunContext) -> Stage:
+    """What a person does, from voice and prompt. `--data` is a folder of recipes.perform: no picture is needed."""
+    store = LatentStore.load(context.data / "train")
+    if context.start_from is None:
+        codec, net = measured_motion_codec(store), MMDiT(motion_config(store))
+    else:
+        codec = load_model(MotionCodec, context.start_from / "motion_codec")
+        net = load_model(MMDiT, context.start_from / "motion")
+    net = net.to(context.device)
+    unchanged = Anchor(AnchorConfig(net.config.latent_channels, net.config.grid))
+
+    def cutter_of(scores: LatentStore) -> WindowCutter:
+        return WindowCutter(in_latents_of_motion(scores, codec), unchanged, MOTION_BANK, chunks=1)
+
+    cutter, held_out = cutter_of(store), cutter_of(LatentStore.load(context.data / "val"))
+    judged = next(held_out.batches(256, Place(seed=0))).to(context.device)
+
+    def learn(batch: Batch, step: int) -> Loss:
+        window = prepared(batch, context.device)
+        window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
+        level = warp(torch.rand(len(window.clean), 1), SHIFT).to(window.clean)
+        return flow_loss(net, window, level, torch.randn_like(window.clean))
+
+    return Stage(
+        name="motion",
+        networks={"motion": net},
+        make_batches=lambda place: windows(cutter, MOTION_ROWS, place),
+        updates=(Update(("motion",), learn, optim=optim(1.0, warmup_hold_decay(0.02, 0.6, 0.02)), ema_decay=0.998),),
+        train_steps=20_000,
+        minutes=context.minutes,
+        evaluate=lambda step: flow_report(net, judged),
+        evaluate_every=500,
+        export=lambda folder: export_motion(net, codec, folder),
+        entry_points=("remember",),
+    )
 
 
 def student(context: RunContext) -> Stage:
@@ -305,8 +341,48 @@ def backbone_config(store: LatentStore) -> MMDiTConfig:
     """Nano, with the widths of the latents and features at hand."""
     channels, grid = store.latents.shape[3:5]
     return MMDiTConfig(
-        latent_channels=channels, grid=grid, audio_dim=store.audio.shape[-1], text_dim=store.text.shape[-1]
+        latent_channels=channels,
+        grid=grid,
+        audio_dim=store.audio.shape[-1],
+        text_dim=store.text.shape[-1],
+        sees_colours=True,
+        motion_dim=store.motion.shape[-1],
     )
+
+
+def motion_config(store: LatentStore) -> MMDiTConfig:
+    """A small network for latents of one cell."""
+    return MMDiTConfig(
+        width=256,
+        depth=5,
+        heads=4,
+        latent_channels=MotionCodecConfig().latents,
+        grid=1,
+        patch=1,
+        audio_dim=store.audio.shape[-1],
+        text_dim=store.text.shape[-1],
+        audio_tokens=1,
+        text_tokens=1,
+    )
+
+
+def measured_motion_codec(store: LatentStore) -> MotionCodec:
+    """The directions in which bodies move, in a store of performances."""
+    codec = MotionCodec(MotionCodecConfig())
+    codec.measure(motion_of(store)[::2].flatten(0, 1).float())
+    return codec
+
+
+def in_latents_of_motion(store: LatentStore, codec: MotionCodec) -> LatentStore:
+    """A store of performances with latents of the codec in place of motion itself."""
+    latents = codec.encode(motion_of(store).float()).half()[:, None]
+    nothing = torch.zeros_like(latents[:, :, 0])
+    return replace(store, latents=latents, rests=nothing, looks=nothing)
+
+
+def motion_of(store: LatentStore) -> Tensor:
+    """Motion [N, T, 4, M] of a store of performances."""
+    return store.latents[:, 0].flatten(2).unflatten(-1, (FRAMES_PER_LATENT, -1))
 
 
 def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
@@ -319,7 +395,7 @@ def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
 
 def served(anchor: Anchor, device: torch.device) -> Serving:
     """How the undistilled model is let run, one pass a stair."""
-    return Serving(STUDENT_PLAN, VoiceGuidance(VOICE_WEIGHT, anchor.mouth.to(device)), calm(anchor, device))
+    return Serving(STUDENT_PLAN, NoGuidance(), calm(anchor, device))
 
 
 def calm(anchor: Anchor, device: torch.device) -> Tensor:
@@ -348,14 +424,13 @@ def prepared(batch: Batch, device: torch.device) -> Window:
     return replace(window, conditions=drop_conditions(window.conditions, DROP))
 
 
-def optim(lr: float, schedule: LrSchedule, networks: tuple[str, ...] = ("backbone",)) -> OptimSettings:
+def optim(lr: float, schedule: LrSchedule) -> OptimSettings:
     """Muon on the blocks' matrices, AdamW on what leads into and out of the network."""
-    heads = ("hints.*",) if "hints" in networks else ()
     return OptimSettings(
         lr=1e-3 * lr,
         matrix_lr=0.01 * lr,
         lr_schedule=schedule,
-        outer=("*_in.*", "*video_out*", "*modulation*", *heads),
+        outer=("*_in.*", "*video_out*", "*modulation*"),
     )
 
 
@@ -363,6 +438,12 @@ def export(net: MMDiT, anchor: Anchor, folder: Path) -> None:
     """Write the backbone and the anchor that it was trained with."""
     save_model(net, net.config, folder / "backbone", torch.bfloat16)
     save_model(anchor, anchor.config, folder / "anchor", torch.float32)
+
+
+def export_motion(net: MMDiT, codec: MotionCodec, folder: Path) -> None:
+    """Write the network for motion and the codec that it was trained with."""
+    save_model(net, net.config, folder / "motion", torch.bfloat16)
+    save_model(codec, codec.config, folder / "motion_codec", torch.float32)
 
 
 def teacher_folder(out: Path) -> Path:

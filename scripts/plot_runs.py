@@ -20,7 +20,7 @@ RUNS = Path(__file__).resolve().parents[1] / "docs" / "runs"
 DRAWN = {
     "eval/mouth_1.0": "error at the mouth from pure noise (1 = the portrait held still)",
     "eval/mouth_0.5": "error at the mouth from half noise",
-    "eval/heard_1.0": "growth of that error when the voice is withheld",
+    "eval/clean_1.0": "error everywhere from pure noise",
 }
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The default model from nothing: render people, train codec, hearing, words, backbone and student, and put them together.
+# The default model from nothing: render people, train codec, hearing, words, motion, backbone and student, and join them.
 # Usage: scripts/train_nano.sh WORK [MINUTES]
 #   WORK      folder for data and runs; a second call goes on where the first one stopped.
 #   MINUTES   training time to share out (default 1200: twenty hours of two cores).
@@ -21,9 +21,11 @@ flowact studio render "$work/data" --identities "$identities" --takes "$takes" -
 [ -f "$work/speech/strange_voice.npz" ] || python -m recipes.audio corpus "$work/speech"
 train audio.hearing "$work/speech" "$work/runs/audio" "$(share 0.02)"
 train text.reading "$work/data" "$work/runs/text" "$(share 0.01)"
-train nano.codec "$work/data" "$work/runs/codec" "$(share 0.30)"
+[ -f "$work/scores/val/store.json" ] || python -m recipes.perform "$work/runs" "$work/scores" --workers "$workers"
+train nano.motion "$work/scores" "$work/runs/motion" "$(share 0.06)"
+train nano.codec "$work/data" "$work/runs/codec" "$(share 0.28)"
 [ -f "$work/latents/val/store.json" ] || python -m recipes.encode "$work/data" "$work/runs" "$work/latents"
-train nano.backbone "$work/latents" "$work/runs/backbone" "$(share 0.47)"
-train nano.student "$work/latents" "$work/runs/student" "$(share 0.10)"
+train nano.backbone "$work/latents" "$work/runs/backbone" "$(share 0.45)"
+train nano.student "$work/latents" "$work/runs/student" "$(share 0.08)"
 train nano.decoder "$work/latents" "$work/runs/decoder" "$(share 0.10)"
 python -m recipes.assemble "$work/runs" "$work/model"

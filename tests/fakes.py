@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from flowact.core.motion import MOTION_WIDTH
 from flowact.core.types import Conditions, Frames
 
-CHANNELS, GRID, AUDIO, TEXT = 4, 4, 6, 5
+CHANNELS, GRID, AUDIO, TEXT, MOTION = 4, 4, 6, 5, MOTION_WIDTH
 
 
 class FakeBackbone:
@@ -27,12 +28,14 @@ class FakeBackbone:
 
 
 def conditions(rows: int, time: int, value: float = 0.0) -> Conditions:
-    present = torch.ones(rows, time)
-    return Conditions(
-        torch.full((rows, time, 4, AUDIO), value), torch.zeros(rows, time, 2, TEXT), present, present.clone()
+    voice, prompt, still = (
+        torch.full((rows, time, 4, AUDIO), value),
+        torch.zeros(rows, time, 2, TEXT),
+        torch.zeros(rows, time, 4, 0),
     )
+    return Conditions(voice, prompt, still, *torch.ones(3, rows, time))
 
 
-def random_conditions(rows: int, time: int, audio: int = AUDIO, text: int = TEXT) -> Conditions:
-    present = torch.ones(rows, time)
-    return Conditions(torch.randn(rows, time, 4, audio), torch.randn(rows, time, 2, text), present, present.clone())
+def random_conditions(rows: int, time: int, audio: int = AUDIO, text: int = TEXT, motion: int = MOTION) -> Conditions:
+    given = torch.randn(rows, time, 4, audio), torch.randn(rows, time, 2, text), torch.randn(rows, time, 4, motion)
+    return Conditions(*given, *torch.ones(3, rows, time))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,14 +32,18 @@ class Conditions:
     Attributes:
         audio: [B, T, 4, Da] features of the voice, one per video frame.
         text: [B, T, L, Dt] tokens of the behaviour prompt that was current when the frame's chunk entered.
+        motion: [B, T, 4, M] what the body does in each video frame (`core.motion`); M is 0 where nobody says it.
         audio_present: [B, T] 1 where the voice is given, 0 where it is dropped (guidance, dropout).
         text_present: [B, T] the same for the prompt.
+        motion_present: [B, T] the same for the motion.
     """
 
     audio: Tensor
     text: Tensor
+    motion: Tensor
     audio_present: Tensor
     text_present: Tensor
+    motion_present: Tensor
 
     def frames(self, start: int, stop: int) -> Conditions:
         """The conditions of latent frames `start` to `stop`."""
@@ -46,25 +51,17 @@ class Conditions:
 
     def map(self, f: Callable[[Tensor], Tensor]) -> Conditions:
         """Apply one function to every tensor (slice, move, repeat)."""
-        return Conditions(f(self.audio), f(self.text), f(self.audio_present), f(self.text_present))
+        return Conditions(**{name: f(value) for name, value in vars(self).items()})
 
-    def without(self, audio: bool = False, text: bool = False) -> Conditions:
-        """The same frames with the voice, the prompt or both dropped: the unconditional side of guidance."""
-        return replace(
-            self,
-            audio_present=torch.zeros_like(self.audio_present) if audio else self.audio_present,
-            text_present=torch.zeros_like(self.text_present) if text else self.text_present,
-        )
+    def without(self, *dropped: Literal["audio", "text", "motion"]) -> Conditions:
+        """The same frames with some of what steers them dropped: the unconditional side of guidance."""
+        names = [f"{name}_present" for name in dropped]
+        return replace(self, **{name: torch.zeros_like(getattr(self, name)) for name in names})
 
     @staticmethod
     def cat(parts: list[Conditions]) -> Conditions:
         """Join along time."""
-        return Conditions(
-            torch.cat([p.audio for p in parts], 1),
-            torch.cat([p.text for p in parts], 1),
-            torch.cat([p.audio_present for p in parts], 1),
-            torch.cat([p.text_present for p in parts], 1),
-        )
+        return Conditions(**{name: torch.cat([getattr(p, name) for p in parts], 1) for name in vars(parts[0])})
 
 
 @dataclass(frozen=True)
@@ -78,6 +75,7 @@ class Frames:
         role: [T] values of `Role`.
         valid: [B, T] bool; a slot that is empty is seen by nobody.
         conditions: what steered each frame.
+        colours: [B, 3, 2 H, 2 W] the portrait itself, small, in -1..1; None for frames that are not memory.
     """
 
     latents: Tensor
@@ -86,10 +84,11 @@ class Frames:
     role: Tensor
     valid: Tensor
     conditions: Conditions
+    colours: Tensor | None = None
 
     @staticmethod
     def cat(parts: list[Frames]) -> Frames:
-        """Join along time."""
+        """Join along time; memory comes first."""
         return Frames(
             torch.cat([p.latents for p in parts], 1),
             torch.cat([p.level for p in parts], 1),
@@ -97,6 +96,7 @@ class Frames:
             torch.cat([p.role for p in parts]),
             torch.cat([p.valid for p in parts], 1),
             Conditions.cat([p.conditions for p in parts]),
+            parts[0].colours,
         )
 
 

@@ -44,7 +44,7 @@ class ClassifierFree:
     def __call__(self, predict: Predict, stream: Frames) -> Tensor:
         """Velocity of the stream."""
         with_all = predict(stream, None)
-        blind = replace(stream, conditions=stream.conditions.without(audio=True, text=True))
+        blind = replace(stream, conditions=stream.conditions.without("audio", "text"))
         without = predict(blind, None)
         return without + self.weight * (with_all - without)
 
@@ -66,7 +66,7 @@ class VoiceGuidance:
     def __call__(self, predict: Predict, stream: Frames) -> Tensor:
         """Velocity of the stream."""
         heard = predict(stream, None)
-        deaf = predict(replace(stream, conditions=stream.conditions.without(audio=True)), None)
+        deaf = predict(replace(stream, conditions=stream.conditions.without("audio")), None)
         return heard + (self.weight - 1) * self.region * (heard - deaf)
 
 

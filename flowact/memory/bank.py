@@ -20,15 +20,15 @@ class BankConfig:
 
     Attributes:
         long: length of the long queue (at most 3 in the paper).
-        short: newest finished latents kept: 1 or 3.
+        short: newest finished latents kept (1 or 3 in the paper).
     """
 
     long: int = 3
     short: int = 1
 
     def __post_init__(self) -> None:
-        if self.short not in (1, 3) or not 0 <= self.long <= 3:
-            raise ConfigError(f"The bank holds 1 or 3 short and 0 to 3 long latents; got {self}.")
+        if self.short < 1 or self.long < 0:
+            raise ConfigError(f"The bank holds at least 1 short and 0 long latents; got {self}.")
 
     @property
     def size(self) -> int:
@@ -54,6 +54,7 @@ class MemoryBank:
         recent: [B, R, C, H, W] finished latents relative to the portrait, oldest first: long queue, then short.
         filled: [B, R] which of these slots hold finished latents (at a cold start the short ones hold the portrait).
         conditions: [B, 1 + R] what steered each slot.
+        colours: [B, 3, 2 H, 2 W] the portrait itself, small; None where nobody looks at it.
     """
 
     config: BankConfig
@@ -61,15 +62,17 @@ class MemoryBank:
     recent: Tensor
     filled: Tensor
     conditions: Conditions
+    colours: Tensor | None = None
 
     @staticmethod
-    def start(config: BankConfig, reference: Tensor, neutral: Conditions) -> MemoryBank:
+    def start(config: BankConfig, reference: Tensor, neutral: Conditions, colours: Tensor | None = None) -> MemoryBank:
         """Cold start: no long memory; short memory is the portrait itself, which is zero relative to itself.
 
         Args:
             config: sizes of the bank.
             reference: [B, 1, C, H, W] standardised look of the portrait.
             neutral: conditions of one latent frame [B, 1], carried by every slot that has none of its own.
+            colours: [B, 3, 2 H, 2 W] the portrait itself, small.
         """
         rows, slots = reference.shape[0], config.long + config.short
         return MemoryBank(
@@ -78,6 +81,7 @@ class MemoryBank:
             torch.zeros_like(reference).repeat(1, slots, 1, 1, 1),
             torch.zeros(rows, slots, dtype=torch.bool, device=reference.device),
             Conditions.cat([neutral] * (1 + slots)),
+            colours,
         )
 
     def commit(self, chunk: Chunk) -> MemoryBank:
@@ -97,12 +101,7 @@ class MemoryBank:
 
         ref, rest = self.conditions.frames(0, 1), self.conditions.frames(1, self.config.size)
         fresh = chunk.conditions
-        moved = Conditions(
-            shifted(rest.audio, fresh.audio),
-            shifted(rest.text, fresh.text),
-            shifted(rest.audio_present, fresh.audio_present),
-            shifted(rest.text_present, fresh.text_present),
-        )
+        moved = Conditions(**{name: shifted(old, getattr(fresh, name)) for name, old in vars(rest).items()})
         return replace(
             self,
             recent=shifted(self.recent, chunk.latents),
@@ -123,4 +122,5 @@ class MemoryBank:
             role=torch.tensor(self.config.roles(), device=device),
             valid=torch.cat((torch.ones_like(seen[:, :1]), seen), 1),
             conditions=self.conditions,
+            colours=self.colours,
         )

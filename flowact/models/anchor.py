@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _MOUTH_REACH = 1.6
@@ -22,6 +23,11 @@ class AnchorConfig:
 
     channels: int = 8
     grid: int = 16
+
+
+def small_colours(pixels: Tensor, grid: int) -> Tensor:
+    """Portraits [B, 3, S, S] in -1..1 as a backbone sees them: [B, 3, 2 grid, 2 grid], means of their pixels."""
+    return F.adaptive_avg_pool2d(pixels.float(), 2 * grid)
 
 
 class Anchor(nn.Module):

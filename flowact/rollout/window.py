@@ -23,7 +23,6 @@ class Window:
         clean: [B, T, C, H, W] real stream latents, relative to the portrait; T is a whole number of chunks.
         conditions: what steers them.
         weight: [B, T, 1, H, W] importance of each latent cell in the loss.
-        labels: [B, T, 4, L] what the frames show, as numbers; NaN where unknown.
         sequence, start: [B] where the window was cut, so that generated memory can be matched to it.
     """
 
@@ -31,7 +30,6 @@ class Window:
     clean: Tensor
     conditions: Conditions
     weight: Tensor
-    labels: Tensor
     sequence: Tensor
     start: Tensor
 
@@ -46,6 +44,7 @@ class Window:
             reference=move(self.bank.reference),
             recent=move(self.bank.recent),
             filled=move(self.bank.filled),
+            colours=None if self.bank.colours is None else move(self.bank.colours),
             conditions=self.bank.conditions.map(move),
         )
         return replace(
@@ -54,7 +53,6 @@ class Window:
             clean=move(self.clean),
             conditions=self.conditions.map(move),
             weight=move(self.weight),
-            labels=move(self.labels),
         )
 
     def chunks(self, first: int, last: int) -> Window:
@@ -65,7 +63,6 @@ class Window:
             clean=self.clean[:, a:b],
             conditions=self.conditions.frames(a, b),
             weight=self.weight[:, a:b],
-            labels=self.labels[:, a:b],
         )
 
 
@@ -89,15 +86,15 @@ def noised(window: Window, level: Tensor, noise: Tensor) -> Frames:
 
 
 def drop_conditions(conditions: Conditions, share: float, generator: torch.Generator | None = None) -> Conditions:
-    """Forget voice and prompt, each for itself, in `share` of the rows: what guidance and robustness need."""
+    """Forget voice, prompt and motion, each for itself, in `share` of the rows: what guidance and robustness need."""
     rows = conditions.audio_present.shape[0]
     device = conditions.audio_present.device
-    hear = (torch.rand(rows, 1, generator=generator) >= share).float().to(device)
-    read = (torch.rand(rows, 1, generator=generator) >= share).float().to(device)
+    hear, read, move = ((torch.rand(rows, 1, generator=generator) >= share).float().to(device) for _ in range(3))
     return replace(
         conditions,
         audio_present=conditions.audio_present * hear,
         text_present=conditions.text_present * read,
+        motion_present=conditions.motion_present * move,
     )
 
 

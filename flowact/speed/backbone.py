@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.types import Frames
 from flowact.nn.rope import rope_angles
 from flowact.speed.graph import Maker, Shape, key_of, trace
@@ -79,7 +80,8 @@ class FastBackbone:
         place = self._place(memory, None)
         bias = self._bias(memory.valid)
         inputs = self._inputs(memory, place)
-        keys, values, backdrop = self._remember(*inputs, place.base, place.cos, place.sin, bias)
+        colours = self._colours(memory)
+        keys, values, backdrop = self._remember(*inputs, place.base, place.cos, place.sin, bias, colours)
         return Recalled(keys, values, backdrop, bias)
 
     def __call__(self, frames: Frames, remembered: Recalled, guidance: Tensor | None = None) -> Tensor:
@@ -92,9 +94,18 @@ class FastBackbone:
         )  # fmt: skip
         return place.skip * frames.latents + place.unit * self.model._unpatch(out)
 
+    @torch.no_grad()
+    def _colours(self, memory: Frames) -> Tensor:
+        """What the model makes of the portrait's colours, [B, 1, Nv, D]."""
+        c = self.config
+        with torch.autocast("cpu", enabled=False):
+            return torch.zeros(len(memory.latents), 1, c.video_tokens, c.width) + self.model._colours(memory)
+
     def _inputs(self, frames: Frames, place: _Place) -> tuple[Tensor, ...]:
         given = frames.conditions
-        return place.unit * frames.latents, given.audio, given.text, given.audio_present, given.text_present
+        told = (given.audio, given.text, given.audio_present, given.text_present)
+        moves = (given.motion, given.motion_present) if self.config.motion_dim else ()
+        return place.unit * frames.latents, *told, *moves
 
     def _bias(self, valid: Tensor) -> Tensor:
         """[B, T] -> [B, 1, 1, T * N]."""
@@ -133,10 +144,14 @@ class FastBackbone:
 def remember_graph(model: MMDiT) -> ov.Model:
     """Trace `RememberGraph`; rows and slots are free."""
     example, shapes = _frames_inputs(model.config, 1, 5)
-    more, more_shapes = _angles(model.config, 5)
-    tokens = len(more[0])
-    bias, bias_shape = torch.zeros(1, 1, 1, tokens), (-1, 1, 1, -1)
-    return trace(RememberGraph(model), (*example, *more, bias), (*shapes, *more_shapes, bias_shape))
+    c = model.config
+    more, more_shapes = _angles(c, 5)
+    further: list[tuple[Tensor, Shape]] = [
+        (torch.zeros(1, 1, 1, len(more[0])), (-1, 1, 1, -1)),
+        (torch.randn(1, 1, c.video_tokens, c.width), (-1, 1, c.video_tokens, c.width)),
+    ]
+    inputs, all_shapes = (*example, *more, *(x for x, _ in further)), (*shapes, *more_shapes, *(s for _, s in further))
+    return trace(RememberGraph(model), inputs, all_shapes)
 
 
 def stream_graph(model: MMDiT) -> ov.Model:
@@ -160,13 +175,14 @@ def stream_graph(model: MMDiT) -> ov.Model:
 
 
 def _frames_inputs(c: MMDiTConfig, rows: int, time: int) -> tuple[list[Tensor], list[Shape]]:
-    """Example and shapes of what both graphs take first: latents, sound, words, what is given, steering."""
+    """Example and shapes of what both graphs take first: the frames, and steering."""
     sizes: list[Shape] = [
         (c.latent_channels, c.grid, c.grid),
         (4, c.audio_dim),
         (-1, c.text_dim),
         (),
         (),
+        *([(FRAMES_PER_LATENT, c.motion_dim), ()] if c.motion_dim else []),
         (c.width,),
     ]
     example = [torch.randn(rows, time, *(max(n, 2) if n < 0 else n for n in size)) for size in sizes]

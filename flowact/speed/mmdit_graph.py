@@ -46,18 +46,24 @@ class _Trunk(nn.Module):
         """Turn x [B, A, N, head_dim] by angles whose cosines and sines are [N, head_dim], pair by pair."""
         return x * cos + (x @ self.turn) * sin
 
-    def tokens(
-        self, latents: Tensor, audio: Tensor, text: Tensor, heard: Tensor, told: Tensor, backdrop: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Tokens [B, T, N, D] of the frames, conditions first, and what the conditions add to the steering [B, T, D].
-
-        `heard` and `told` [B, T] are 1 where voice and prompt are given, 0 where they are dropped.
+    @property
+    def frame_inputs(self) -> int:
+        """How many of the first arguments tell of the frames: latents [B, T, C, H, W] at unit variance, sound, words,
+        whether these are given [B, T], and, if the model is told of it, motion and whether it is given.
         """
-        m = self.model
-        voice, prompt = m._condition_tokens(Conditions(audio, text, heard, told))
+        return 7 if self.config.motion_dim else 5
+
+    def tokens(self, frames: tuple[Tensor, ...], backdrop: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens [B, T, N, D] of the frames, conditions first, and what conditions add to the steering [B, T, D]."""
+        m, (latents, audio, text, heard, told, *moves) = self.model, frames
+        motion, moved = moves or (audio[..., :0], heard)
+        given = Conditions(audio, text, motion, heard, told, moved)
+        voice, prompt = m._condition_tokens(given)
         mean_voice, mean_prompt = voice.mean(2, keepdim=True), prompt.mean(2, keepdim=True)
         video = m.video_in(m._patch(latents)) + m.place + backdrop
         video = video + mean_voice * m.where_heard + mean_prompt * m.where_told
+        if m.motion_in is not None:
+            video = video + m.motion_in(given, backdrop)
         steer = m.steer(torch.cat((mean_voice, mean_prompt), -1)).flatten(2)
         return torch.cat((voice, prompt, video), 2), steer
 
@@ -114,28 +120,18 @@ class _Trunk(nn.Module):
 class RememberGraph(_Trunk):
     """Memory frames to keys and values of every block."""
 
-    def forward(
-        self,
-        latents: Tensor,
-        audio: Tensor,
-        text: Tensor,
-        heard: Tensor,
-        told: Tensor,
-        base: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        bias: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Args: frames [B, T, ...] at unit variance; steering [B, T, D]; angles [M, head_dim]; bias [B, 1, 1, M].
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Args: frames (`frame_inputs`); steering [B, T, D]; cosines and sines [M, head_dim]; bias [B, 1, 1, M]; what
+        the portrait's colours add to the backdrop [B, 1, Nv, D].
 
         Returns:
             Rotated keys and values [blocks, B, A, M, head_dim], and the backdrop [B, 1, Nv, D].
         """
-        m = self.model
-        first_and_newest = torch.cat((latents[:, :1], latents[:, -1:]), 2)
-        backdrop = m.backdrop_in(m._patch(first_and_newest))
-        x, steer = self.tokens(latents, audio, text, heard, told, backdrop)
-        shared = m.modulation(base + steer).unflatten(-1, (6, -1))
+        m, latents = self.model, inputs[0]
+        base, cos, sin, bias, colours = inputs[self.frame_inputs :]
+        backdrop = m.backdrop_in(m._patch(torch.cat((latents[:, :1], latents[:, -1:]), 2))) + colours
+        x, steer = self.tokens(inputs[: self.frame_inputs], backdrop)
+        shared = self.model.modulation(base + steer).unflatten(-1, (6, -1))
         keys, values, blocks = [], [], self.blocks()
         for i, block in enumerate(blocks):
             mods = self.modulation(block, shared)
@@ -150,31 +146,16 @@ class RememberGraph(_Trunk):
 class StreamGraph(_Trunk):
     """Frames of the stream, and what is remembered, to what the network adds to the best linear guess."""
 
-    def forward(
-        self,
-        latents: Tensor,
-        audio: Tensor,
-        text: Tensor,
-        heard: Tensor,
-        told: Tensor,
-        base: Tensor,
-        out_shift: Tensor,
-        out_scale: Tensor,
-        cos: Tensor,
-        sin: Tensor,
-        bias: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        backdrop: Tensor,
-    ) -> Tensor:
-        """Args: frames [B, T, ...] at unit variance; steering [B, T, D] and the last adaLN pair [B, T, 1, D]; angles of
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Args: frames (`frame_inputs`); steering [B, T, D] and the last adaLN pair [B, T, 1, D]; cosines and sines of
         the stream [T * N, head_dim]; bias [B, 1, 1, M + T * N]; what `RememberGraph` returned, for these B rows.
 
         Returns:
             [B, T, Nv, C * p * p], still in patches.
         """
         m = self.model
-        x, steer = self.tokens(latents, audio, text, heard, told, backdrop)
+        base, out_shift, out_scale, cos, sin, bias, keys, values, backdrop = inputs[self.frame_inputs :]
+        x, steer = self.tokens(inputs[: self.frame_inputs], backdrop)
         shared = m.modulation(base + steer).unflatten(-1, (6, -1))
         for i, block in enumerate(self.blocks()):
             mods = self.modulation(block, shared)

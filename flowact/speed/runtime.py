@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from flowact.core.clock import CHUNKS_IN_STREAM, LATENTS_PER_CHUNK
+from flowact.core.clock import CHUNKS_IN_STREAM, FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
 from flowact.core.types import Conditions, Frames, Role
 
@@ -72,15 +72,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Doors:
-    """The two networks that a shift needs, as one runtime offers them.
+    """The networks that a shift needs, as one runtime offers them.
 
     Attributes:
         backbone: called as `rollout.generate.Backbone`.
         codec: called as `VideoVAE`.
+        motion: as the backbone, for motion; None for a model without a network for it.
     """
 
     backbone: Any
     codec: Any
+    motion: Any = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Work:
         passes: evaluations of the backbone for each chunk.
         precision: number format of autocast in eager PyTorch.
         slots: latent frames of the memory.
+        motion, motion_passes, motion_slots: the same of the network for motion, if there is one.
     """
 
     backbone: MMDiT
@@ -101,27 +104,39 @@ class Work:
     passes: int
     precision: torch.dtype
     slots: int
+    motion: MMDiT | None = None
+    motion_passes: int = 0
+    motion_slots: int = 0
 
     def doors(self, runtime: Runtime, maker: Maker | None = None) -> Doors:
         """The networks of this runtime; those of OpenVINO need a maker of graphs."""
         if maker is None:
-            return Doors(self.backbone, self.codec)
+            return Doors(self.backbone, self.codec, self.motion)
         from flowact.speed.backbone import FastBackbone
         from flowact.speed.codec import FastCodec
 
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(3) as pool:
             backbone = pool.submit(FastBackbone, self.backbone, maker)
             codec = pool.submit(FastCodec, self.codec, self.size, maker)
-            return Doors(backbone.result(), codec.result())
+            motion = None if self.motion is None else pool.submit(FastBackbone, self.motion, maker)
+            return Doors(backbone.result(), codec.result(), None if motion is None else motion.result())
 
     def chunk(self, doors: Doors) -> Callable[[], None]:
         """A function that computes one chunk with random contents: memory, evaluations, pictures."""
         memory = _some_frames(self.backbone.config, self.slots, Role.SHORT)
         stream = _some_frames(self.backbone.config, CHUNKS_IN_STREAM * LATENTS_PER_CHUNK, Role.STREAM)
         mixed = self.precision != torch.float32
+        moved, moving = None, None
+        if self.motion is not None:
+            moved = _some_frames(self.motion.config, self.motion_slots, Role.SHORT)
+            moving = _some_frames(self.motion.config, LATENTS_PER_CHUNK, Role.STREAM)
 
         def run() -> None:
             with torch.inference_mode(), torch.autocast("cpu", self.precision, enabled=mixed):
+                if moved is not None:
+                    known = doors.motion.remember(moved)
+                    for _ in range(self.motion_passes):
+                        doors.motion(moving, known, None)
                 remembered = doors.backbone.remember(memory)
                 for _ in range(self.passes):
                     doors.backbone(stream, remembered, None)
@@ -133,7 +148,8 @@ class Work:
 
     def kind(self, threads: int, processor: str) -> str:
         """Hash of all that times depend on: the sizes, the machine and the versions."""
-        facts = [asdict(self.backbone.config), asdict(self.codec.config), self.size, self.passes, str(self.precision)]
+        nets = [self.backbone, self.codec, *([] if self.motion is None else [self.motion])]
+        facts = [*(asdict(n.config) for n in nets), self.size, self.passes, self.motion_passes, str(self.precision)]
         machine = [threads, processor, platform.node(), version("torch"), version("openvino")]
         return hashlib.sha256(json.dumps([facts, machine]).encode()).hexdigest()[:16]
 
@@ -265,6 +281,8 @@ def _some_frames(c: MMDiTConfig, time_latents: int, role: Role) -> Frames:
         conditions=Conditions(
             torch.randn(1, time_latents, 4, c.audio_dim, generator=noise),
             torch.randn(1, time_latents, 4, c.text_dim, generator=noise),
+            torch.randn(1, time_latents, FRAMES_PER_LATENT, c.motion_dim, generator=noise),
+            given,
             given,
             given,
         ),

@@ -27,9 +27,11 @@ from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.motion_codec import MotionCodec
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import config_from_json, config_to_json, load_model, save_model
+from flowact.rollout.motion import Mover
 from flowact.speed.runtime import Choice, Runtime, Work, begin_loading, choose_runtime
 from flowact.stream.session import Session
 
@@ -63,6 +65,8 @@ class AvatarConfig:
         guidance_weight: how strongly voice and prompt are followed; 1 is plain.
         noise_scale: deviation of the noise a chunk starts from; below 1 gives calmer, cleaner pictures.
         mouth_noise_scale: the same at the mouth, where the voice says what comes.
+        motion_plan: how motion is denoised, for a model with a network for it: one chunk.
+        motion_bank: sizes of the memory of motion.
     """
 
     name: str = "flowact-nano"
@@ -73,6 +77,8 @@ class AvatarConfig:
     guidance_weight: float = 1.0
     noise_scale: float = 1.0
     mouth_noise_scale: float = 1.0
+    motion_plan: Staircase = field(default_factory=lambda: Staircase(chunks=1, micro_steps=6))
+    motion_bank: BankConfig = field(default_factory=lambda: BankConfig(long=0, short=12))
 
     def make_guidance(self, mouth: Tensor) -> Guidance:
         """The guidance that was asked for; `mouth` [H, W] is where mouths are, of the anchor.
@@ -100,12 +106,15 @@ class Avatar:
     """A loaded model. It holds no state of any stream, so any number of sessions may share it.
 
     Attributes:
-        backbone, codec: the doors that sessions use; `use_runtime` may put faster ones there.
-        runtime: what computes behind these two doors.
+        backbone, codec, mover: the doors that sessions use; `use_runtime` may put faster ones there. A model whose
+            backbone is not told of motion has no mover.
+        motion_dim: numbers that say what a body does in a frame; 0 without a mover.
+        runtime: what computes behind these doors.
     """
 
     backbone: Any
     codec: Any
+    mover: Any
 
     def __init__(
         self,
@@ -115,9 +124,11 @@ class Avatar:
         text: TextEncoder,
         backbone: MMDiT,
         anchor: Anchor,
+        motion: tuple[MMDiT, MotionCodec] | None,
         device: torch.device,
     ) -> None:
         self.config, self.device = config, device
+        self.motion_dim = backbone.config.motion_dim
         self.codec = codec.to(device).eval()
         self.hearing = hearing.to(device).eval()
         self.text = text.to(device).eval()
@@ -130,6 +141,10 @@ class Avatar:
             "backbone": self.backbone,
             "anchor": self.anchor,
         }
+        if motion is not None:
+            network, moves = (part.to(device).eval() for part in motion)
+            self._networks |= {"motion": network, "motion_codec": moves}
+        self.mover = self._mover(self._networks.get("motion"))
         self.runtime = Runtime.TORCH
         self.plan, self.guidance = config.plan, config.make_guidance(self.anchor.mouth)
         self.noise_scale = self.anchor.noise_scale(config.noise_scale, config.mouth_noise_scale)
@@ -163,13 +178,17 @@ class Avatar:
             raise CheckpointError(
                 f"{index} is damaged ({error}). Restore it from where the model came from."
             ) from error
+        backbone = load_model(MMDiT, folder / "backbone")
         avatar = Avatar(
             config,
             load_model(VideoVAE, folder / "codec"),
             load_model(AudioEncoder, folder / "audio"),
             load_model(TextEncoder, folder / "text"),
-            load_model(MMDiT, folder / "backbone"),
+            backbone,
             load_model(Anchor, folder / "anchor"),
+            (load_model(MMDiT, folder / "motion"), load_model(MotionCodec, folder / "motion_codec"))
+            if backbone.config.motion_dim
+            else None,
             choose_device(device),
         )
         avatar.use_runtime(runtime)
@@ -180,7 +199,9 @@ class Avatar:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, module in self.networks().items():
-            save_model(module, module.config, folder / name, torch.float32 if name == "anchor" else dtype)
+            save_model(
+                module, module.config, folder / name, torch.float32 if name in ("anchor", "motion_codec") else dtype
+            )
         index = {"library": "flowact", "avatar": config_to_json(self.config)}
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -208,9 +229,13 @@ class Avatar:
             passes=self.config.passes_per_chunk,
             precision=self.precision,
             slots=self.config.bank.size,
+            motion=self._networks.get("motion"),
+            motion_passes=self.config.motion_plan.micro_steps,
+            motion_slots=self.config.motion_bank.size,
         )
         choice, doors = choose_runtime(work, name, self.device.type, again=again)
         self.runtime, self.backbone, self.codec = choice.runtime, doors.backbone, doors.codec
+        self.mover = self._mover(doors.motion)
         if self.runtime is not Runtime.TORCH:
             torch.set_num_threads(1)
         return choice
@@ -221,6 +246,11 @@ class Avatar:
         mixed = self.precision != torch.float32
         with torch.inference_mode(), torch.autocast(self.device.type, self.precision, enabled=mixed):
             yield
+
+    def _mover(self, network: Any) -> Mover | None:
+        if network is None:
+            return None
+        return Mover(network, self._networks["motion_codec"], self.config.motion_plan, self.config.motion_bank)
 
     def read(self, prompt: str) -> Tensor:
         """Tokens of a behaviour prompt, [1, L, Dt]; the last few prompts are remembered."""

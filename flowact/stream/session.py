@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from flowact.core.errors import SessionError
 from flowact.core.types import Chunk, Conditions, Frames
 from flowact.diffusion.guidance import Guidance
 from flowact.memory.bank import MemoryBank
+from flowact.models.anchor import small_colours
 from flowact.models.video_vae.model import DecodeState
 from flowact.rollout.generate import Backbone, StreamState, shift
 
@@ -30,10 +31,12 @@ class ResumePoint:
     Attributes:
         bank: memory with the latents up to this one.
         decoding: state of the codec after this one.
+        moved: what the body did up to this one; None for a model that has no network for it.
     """
 
     bank: MemoryBank
     decoding: DecodeState
+    moved: MemoryBank | None
 
 
 class Session:
@@ -58,14 +61,17 @@ class Session:
             self._rest = avatar.codec.rest(pixels[:, 0]).float()
             self._decoding = avatar.codec.initial_decode_state(pixels[:, 0])
         standard = avatar.anchor.standardise(look)[:, None]
-        self._state = StreamState.start(MemoryBank.start(avatar.config.bank, standard, self._nothing()))
-        self._before = self._state.bank
+        colours = small_colours(pixels[:, 0], self._rest.shape[-1])
+        self._state = StreamState.start(MemoryBank.start(avatar.config.bank, standard, self._nothing(), colours))
+        # What the body does up to the chunk that enters next, and up to what is decoded: chunks in flight lie between.
+        self._ahead = self._moved = None if avatar.mover is None else avatar.mover.start(self._nothing())
+        self._before = self.point
         self._listen_afresh()
 
     @property
     def point(self) -> ResumePoint:
         """Where the stream stands: what was decoded and remembered up to now."""
-        return ResumePoint(self._state.bank, self._decoding)
+        return ResumePoint(self._state.bank, self._decoding, self._moved)
 
     @property
     def ready(self) -> bool:
@@ -94,7 +100,8 @@ class Session:
         self._features = torch.cat((self._features, heard[:, past:].float()), 1)
 
     def condition(self, prompt: str) -> Conditions:
-        """What steers the next chunk: the oldest 12 voice features that were heard, and a behaviour prompt.
+        """What steers the next chunk: the oldest 12 voice features that were heard, a behaviour prompt, and what the
+        body does to both.
 
         Raises:
             SessionError: not enough sound was heard; push more, or silence.
@@ -108,7 +115,9 @@ class Session:
         self._used_frames += FRAMES_PER_CHUNK
         text = self.avatar.read(prompt)[:, None].expand(-1, LATENTS_PER_CHUNK, -1, -1)
         present = torch.ones(1, LATENTS_PER_CHUNK, device=self.avatar.device)
-        return Conditions(voice.unflatten(1, (LATENTS_PER_CHUNK, FRAMES_PER_LATENT)), text, present, present)
+        voice = voice.unflatten(1, (LATENTS_PER_CHUNK, FRAMES_PER_LATENT))
+        given = Conditions(voice, text, voice[..., :0], present, present, torch.zeros_like(present))
+        return given if self._ahead is None else self._move(self._ahead, given)
 
     def generate(
         self,
@@ -129,12 +138,14 @@ class Session:
         how = avatar.guidance if guidance is None else guidance
         shape = (1, LATENTS_PER_CHUNK, *self._rest.shape[1:])
         noise = avatar.noise_scale * torch.randn(shape, generator=self.noise).to(avatar.device)
-        self._before = self._state.bank
+        self._before = self.point
         with avatar.computing():
             try:
                 done, self._state = shift(backbone, avatar.plan, how, self._state, conditions, noise)
             except _UnwantedError:
                 return None
+        if done is not None:
+            self._moved = self._after(self._moved, done)
         return done
 
     def decode(self, chunk: Chunk, every: int = 1) -> NDArray[np.uint8]:
@@ -154,8 +165,8 @@ class Session:
         """
         before = self._before
         for i in range(chunk.latents.shape[1]):
-            frames = self.decode(chunk.part(i, i + 1), every)
-            yield frames, ResumePoint(before.commit(chunk.part(0, i + 1)), self._decoding)
+            frames, shown = self.decode(chunk.part(i, i + 1), every), chunk.part(0, i + 1)
+            yield frames, ResumePoint(before.bank.commit(shown), self._decoding, self._after(before.moved, shown))
 
     def resume(self, point: ResumePoint, voice: NDArray[np.float32]) -> None:
         """Forget all that came after `point`, also the chunks in flight, and go on from there.
@@ -165,9 +176,21 @@ class Session:
             voice: the last sound before it, 16 kHz, whole video frames; it tells the hearing how loud the voice is.
         """
         self._state = StreamState((), point.bank, self._state.next_index)
-        self._before, self._decoding = point.bank, point.decoding
+        self._before, self._decoding = point, point.decoding
+        self._ahead = self._moved = point.moved
         self._listen_afresh(len(voice) // SAMPLES_PER_FRAME)
         self.hear(voice)
+
+    def _move(self, ahead: MemoryBank, given: Conditions) -> Conditions:
+        """Let the body move to voice and prompt for one more chunk, and tell the backbone of it."""
+        noise = torch.randn((1, LATENTS_PER_CHUNK, *ahead.recent.shape[2:]), generator=self.noise)
+        with self.avatar.computing():
+            motion, self._ahead = self.avatar.mover.move(ahead, given, noise.to(self.avatar.device))
+        return replace(given, motion=motion, motion_present=torch.ones_like(given.audio_present))
+
+    def _after(self, moved: MemoryBank | None, shown: Chunk) -> MemoryBank | None:
+        """What the body did, with the motion of a finished chunk."""
+        return None if moved is None else self.avatar.mover.follow(moved, shown)
 
     def _listen_afresh(self, past_frames: int = 0) -> None:
         """Begin to hear; the features of the first `past_frames` video frames belong to the past and are dropped."""
@@ -182,7 +205,8 @@ class Session:
         avatar = self.avatar
         absent = torch.zeros(1, 1, device=avatar.device)
         audio = torch.zeros(1, 1, FRAMES_PER_LATENT, avatar.hearing.width, device=avatar.device)
-        return Conditions(audio, torch.zeros_like(avatar.read(""))[:, None], absent, absent)
+        still = torch.zeros(1, 1, FRAMES_PER_LATENT, avatar.motion_dim, device=avatar.device)
+        return Conditions(audio, torch.zeros_like(avatar.read(""))[:, None], still, absent, absent, absent)
 
 
 class _UnwantedError(Exception):

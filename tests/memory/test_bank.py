@@ -70,8 +70,9 @@ def test_a_bank_is_a_value_so_keeping_it_is_a_snapshot() -> None:
 
 
 def test_bad_sizes_are_refused() -> None:
-    with pytest.raises(ConfigError, match="short"):
-        BankConfig(short=2)
+    for sizes in ({"short": 0}, {"long": -1}):
+        with pytest.raises(ConfigError, match="short"):
+            BankConfig(**sizes)
 
 
 def test_a_chunk_may_be_committed_up_to_each_of_its_latents() -> None:

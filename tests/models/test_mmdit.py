@@ -4,14 +4,23 @@ import pytest
 import torch
 
 from flowact.core.errors import ConfigError
-from flowact.core.types import Conditions, Frames, Role
+from flowact.core.types import Frames, Role
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.mmdit.config import SIZES, MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
-from tests.fakes import random_conditions
+from tests.fakes import MOTION, random_conditions
 
 SMALL = MMDiTConfig(
-    width=48, depth=3, heads=2, dual_blocks=1, latent_channels=4, grid=4, patch=2, audio_dim=6, text_dim=5
+    width=48,
+    depth=3,
+    heads=2,
+    dual_blocks=1,
+    latent_channels=4,
+    grid=4,
+    patch=2,
+    audio_dim=6,
+    text_dim=5,
+    motion_dim=MOTION,
 )
 
 
@@ -105,13 +114,11 @@ def test_rows_do_not_mix(net: MMDiT) -> None:
     torch.testing.assert_close(both[1:], net(second(frames), net.remember(second(memory))), rtol=1e-4, atol=1e-5)
 
 
-def test_voice_prompt_level_and_guidance_all_matter(net: MMDiT) -> None:
+def test_voice_prompt_motion_level_and_guidance_all_matter(net: MMDiT) -> None:
     frames = stream()
     base = net(frames)
-    silent: Conditions = frames.conditions.without(audio=True)
-    untold: Conditions = frames.conditions.without(text=True)
-    assert not torch.allclose(base, net(replace(frames, conditions=silent)))
-    assert not torch.allclose(base, net(replace(frames, conditions=untold)))
+    for name in ("audio", "text", "motion"):
+        assert not torch.allclose(base, net(replace(frames, conditions=frames.conditions.without(name))))
     assert not torch.allclose(base, net(frames, None, torch.full((2,), 0.3)))
 
 
@@ -134,3 +141,30 @@ def test_named_sizes_can_be_counted_without_memory() -> None:
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="heads"):
         MMDiTConfig(width=100, heads=3)
+
+
+def test_motion_says_other_things_at_other_places(net: MMDiT) -> None:
+    moves = net.motion_in
+    assert moves is not None
+    told = moves(stream().conditions, torch.zeros(2, 1, SMALL.video_tokens, SMALL.width))
+    assert told.shape == (2, 9, SMALL.video_tokens, SMALL.width)
+    assert not torch.allclose(told[:, :, 0], told[:, :, 1])
+    assert not moves(stream().conditions.without("motion"), torch.zeros(2, 1, SMALL.video_tokens, SMALL.width)).any()
+
+
+def test_the_portrait_s_colours_reach_every_token(net: MMDiT) -> None:
+    seeing = MMDiT(replace(SMALL, sees_colours=True))
+    memory = replace(bank().view(), colours=torch.randn(2, 3, 8, 8))
+    plain = seeing.remember(memory).backdrop
+    assert memory.colours is not None
+    one_spot = memory.colours.clone()
+    one_spot[:, :, :2, :2] += 1
+    changed = seeing.remember(replace(memory, colours=one_spot)).backdrop
+    assert bool((changed != plain).any(-1).all()), "the palette is told everywhere"
+    assert torch.equal(net.remember(memory).backdrop, net.remember(replace(memory, colours=one_spot)).backdrop)
+
+
+def test_a_network_that_is_told_of_no_motion_has_no_weights_for_it() -> None:
+    net = MMDiT(replace(SMALL, motion_dim=0))
+    assert net.motion_in is None
+    assert net(stream()).shape == (2, 9, 4, 4, 4)

@@ -31,6 +31,7 @@ def eager(avatar: Avatar) -> Avatar:  # noqa: F811
             head.weight.normal_(std=0.1)
             head.bias.normal_(std=0.5)
         moving.backbone.where_told.normal_(std=0.1)
+        moving.backbone.motion_in.tell.weight.normal_(std=0.1)
     return moving
 
 
@@ -48,7 +49,8 @@ def traced() -> dict[str, object]:
 def fast(request: pytest.FixtureRequest, eager: Avatar, cache: GraphCache, traced: dict[str, object]) -> Doors:
     maker = Maker(request.param, cache, 1, traced)
     maker.keep()
-    return Doors(FastBackbone(eager.backbone, maker), FastCodec(eager.codec, SIZE, maker))
+    backbone, motion = FastBackbone(eager.backbone, maker), FastBackbone(eager.networks()["motion"], maker)
+    return Doors(backbone, FastCodec(eager.codec, SIZE, maker), motion)
 
 
 @pytest.fixture
@@ -59,7 +61,11 @@ def bound(request: pytest.FixtureRequest, fast: Doors) -> float:
 
 @pytest.fixture
 def work(eager: Avatar) -> Work:
-    return Work(eager.backbone, eager.codec, SIZE, passes=1, precision=torch.float32, slots=eager.config.bank.size)
+    config = eager.config
+    return Work(
+        eager.backbone, eager.codec, SIZE, passes=1, precision=torch.float32, slots=config.bank.size,
+        motion=eager.networks()["motion"], motion_passes=2, motion_slots=config.motion_bank.size,
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

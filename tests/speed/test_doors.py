@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,8 @@ def bank_of(avatar: Avatar, rows: int, chunks: int) -> MemoryBank:
     """A memory after some finished chunks; long slots of a young one are empty."""
     c = avatar.networks()["backbone"].config
     shape = (c.latent_channels, c.grid, c.grid)
-    bank = MemoryBank.start(avatar.config.bank, torch.randn(rows, 1, *shape), given(avatar, rows, 1))
+    colours = torch.randn(rows, 3, 2 * c.grid, 2 * c.grid)
+    bank = MemoryBank.start(avatar.config.bank, torch.randn(rows, 1, *shape), given(avatar, rows, 1), colours)
     for i in range(chunks):
         bank = bank.commit(Chunk(i, torch.randn(rows, 3, *shape), 0.0, given(avatar, rows, 3)))
     return bank
@@ -74,19 +76,32 @@ def test_velocities(eager: Avatar, fast: Doors, bound: float, rows: int, count: 
         assert error(fast.backbone(stream, b, None), eager.backbone(stream, a, None)) < bound
 
 
-def test_velocities_without_voice_or_prompt_and_with_a_told_guidance(eager: Avatar, fast: Doors, bound: float) -> None:
+def test_velocities_of_what_is_withheld_and_with_a_told_guidance(eager: Avatar, fast: Doors, bound: float) -> None:
     torch.manual_seed(1)
     memory = bank_of(eager, 1, 2).view()
     stream = stack(in_flight(eager, 1, 3), eager.plan.entering)
-    deaf = copy.copy(stream)
-    object.__setattr__(deaf, "conditions", stream.conditions.without(audio=True, text=True))
+    deaf, still = (replace(stream, conditions=stream.conditions.without(*w)) for w in (("audio", "text"), ("motion",)))
     with torch.inference_mode():
         a, b = eager.backbone.remember(memory), fast.backbone.remember(memory)
         plain = fast.backbone(stream, b, None)
-        for frames, weight in ((deaf, None), (stream, torch.tensor([0.4]))):
+        for frames, weight in ((deaf, None), (still, None), (stream, torch.tensor([0.4]))):
             got = fast.backbone(frames, b, weight)
             assert error(got, eager.backbone(frames, a, weight)) < bound
             assert not torch.equal(got, plain)
+
+
+def test_motion(eager: Avatar, fast: Doors, bound: float) -> None:
+    torch.manual_seed(0)
+    mover = eager.mover
+    faster = replace(mover, network=fast.motion)
+    heard = given(eager, 1, 3)
+    before, noise = mover.start(given(eager, 1, 1)), torch.randn(1, 3, mover.codec.config.latents, 1, 1)
+    with torch.inference_mode():
+        expected, known = mover.move(before, heard, noise)
+        got, _ = faster.move(before, heard, noise)
+        assert error(got, expected) < bound
+        again, _ = faster.move(known, heard, noise)
+        assert error(again, mover.move(known, heard, noise)[0]) < bound
 
 
 def test_what_was_handed_out_is_not_overwritten(eager: Avatar, fast: Doors) -> None:
@@ -156,6 +171,7 @@ def test_a_film_of_three_chunks(eager: Avatar, fast: Doors) -> None:
     """Of a smooth picture, as people are: within one of 255 levels on average in bfloat16."""
     quick = copy.copy(eager)
     quick.backbone, quick.codec = fast.backbone, fast.codec
+    quick.mover = replace(eager.mover, network=fast.motion)
     ramp = np.linspace(0, 255, eager.config.size)
     portrait = np.stack((ramp[:, None] + 0 * ramp, ramp + 0 * ramp[:, None], np.full((len(ramp),) * 2, 90.0)), -1)
     sound = np.random.default_rng(1).normal(0, 0.1, 3 * 7680).astype(np.float32)

@@ -1,14 +1,18 @@
 """A whole engine with small random networks, shared by the tests of this room."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from flowact.core.motion import MOTION_WIDTH
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.audio.config import AudioConfig
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
 from flowact.models.text.config import TextConfig
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.config import VideoVAEConfig
@@ -28,15 +32,18 @@ def avatar() -> Avatar:
     audio, text = AudioConfig(width=16, bottleneck=8), TextConfig(tokens=2, width=16, buckets=64)
     sizes = MMDiTConfig(
         width=48, depth=2, heads=2, dual_blocks=1, latent_channels=4, grid=SIZE // 16, patch=2,
-        audio_dim=audio.features, text_dim=text.width,
+        audio_dim=audio.features, text_dim=text.width, motion_dim=MOTION_WIDTH, sees_colours=True,
     )  # fmt: skip
-    backbone = MMDiT(sizes)
+    moves = replace(sizes, latent_channels=8, grid=1, patch=1, motion_dim=0, sees_colours=False)
+    backbone, motion = MMDiT(sizes), MMDiT(moves)
     with torch.no_grad():
-        for p in backbone.parameters():
+        for p in (*backbone.parameters(), *motion.parameters()):
             p.add_(0.02 * torch.randn_like(p))
     config = AvatarConfig(name="tiny", size=SIZE)
-    networks = (VideoVAE(codec), AudioEncoder(audio), TextEncoder(text), backbone, Anchor(AnchorConfig(4, SIZE // 16)))
-    made = Avatar(config, *networks, device=torch.device("cpu"))
+    made = Avatar(
+        config, VideoVAE(codec), AudioEncoder(audio), TextEncoder(text), backbone,
+        Anchor(AnchorConfig(4, SIZE // 16)), (motion, MotionCodec(MotionCodecConfig(8))), torch.device("cpu"),
+    )  # fmt: skip
     made.precision = torch.float32
     return made
 

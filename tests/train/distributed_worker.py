@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from flowact.core.motion import MOTION_WIDTH
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.weights import WEIGHTS_FILE, save_model
-from flowact.train.data.labels import LABEL_WIDTH
 from flowact.train.data.latents import LatentStore
 from flowact.train.distributed import Ranks, connect
 from flowact.train.loop import Trainer, train_stages
@@ -45,9 +45,10 @@ def make_store(time: int = 42) -> LatentStore:
         latents=torch.randn(2, 1, time, 4, 4, 4).half(),
         rests=torch.randn(2, 1, 4, 4, 4).half(),
         looks=torch.randn(2, 1, 4, 4, 4).half(),
+        colours=torch.randn(2, 1, 3, 8, 8).half(),
         audio=torch.randn(2, time, 4, 6).half(),
         weight=torch.ones(2, time, 4, 4).half(),
-        labels=torch.zeros(2, time, 4, LABEL_WIDTH).half(),
+        motion=torch.zeros(2, time, 4, MOTION_WIDTH).half(),
         text=torch.randn(1, 2, 5).half(),
         captions=[[(0, time, 0)]] * 2,
         meta=[{"identity": i} for i in range(2)],
@@ -61,7 +62,16 @@ def train_backbone(out: Path, ranks: Ranks) -> list[int]:
         make_store().save(data / split)
     nano.ROWS = 2
     nano.backbone_config = lambda store: MMDiTConfig(
-        width=24, depth=2, heads=2, dual_blocks=1, latent_channels=4, grid=4, patch=2, audio_dim=6, text_dim=5
+        width=24,
+        depth=2,
+        heads=2,
+        dual_blocks=1,
+        latent_channels=4,
+        grid=4,
+        patch=2,
+        audio_dim=6,
+        text_dim=5,
+        motion_dim=MOTION_WIDTH,
     )
     stages = nano.backbone(RunContext(data, out, torch.device("cpu")))
     short = [replace(stage, train_steps=2, evaluate_every=2) for stage in stages]

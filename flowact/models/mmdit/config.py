@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowact.core.errors import ConfigError
+from flowact.core.motion import MOTION_WIDTH
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class MMDiTConfig:
         patch: side of the square of latent cells that makes one video token.
         audio_dim, text_dim: widths of the encoders' features.
         audio_tokens, text_tokens: condition tokens per latent frame.
+        sees_colours: whether it is shown the portrait itself, small, besides its look.
+        motion_dim: numbers that say what the body does in a video frame: those of `core.motion`, or 0 for none.
     """
 
     width: int = 320
@@ -33,6 +36,8 @@ class MMDiTConfig:
     text_dim: int = 128
     audio_tokens: int = 2
     text_tokens: int = 2
+    sees_colours: bool = False
+    motion_dim: int = 0
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.grid % self.patch or self.dual_blocks > self.depth:
@@ -40,6 +45,8 @@ class MMDiTConfig:
                 f"MMDiT sizes do not fit: width {self.width} must divide by heads {self.heads}, grid {self.grid} by "
                 f"patch {self.patch}, and dual_blocks {self.dual_blocks} may not exceed depth {self.depth}."
             )
+        if self.motion_dim not in (0, MOTION_WIDTH):
+            raise ConfigError(f"motion_dim is {self.motion_dim}; expected {MOTION_WIDTH} (core.motion), or 0 for none.")
 
     @property
     def video_tokens(self) -> int:

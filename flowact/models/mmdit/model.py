@@ -14,14 +14,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowact.core.types import Conditions, Frames, Role
 from flowact.models.mmdit.blocks import Block, Scene
 from flowact.models.mmdit.config import MMDiTConfig
+from flowact.models.mmdit.moves import Moves
 from flowact.nn.attention import KV
 from flowact.nn.modulation import ScalarEmbedding, modulate
 from flowact.nn.rope import rope_angles
+
+_PALETTE = 8
+"""The whole portrait is told to every token in so many rows and columns: a hand has the colour of the face."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Remembered:
         kv: one `KV` per block, M tokens each, keys not rotated.
         index: [M, 3] time, row, column of each token.
         valid: [B, M] bool.
-        backdrop: [B, 1, N, D] the portrait and the newest latent, for the video tokens that lie over them.
+        backdrop: [B, 1, N, D] the portrait, its colours and the newest latent, for the tokens that lie over them.
     """
 
     kv: tuple[KV, ...]
@@ -50,6 +55,9 @@ class MMDiT(nn.Module):
         cells = c.latent_channels * c.patch**2
         self.video_in = nn.Linear(cells, c.width)
         self.backdrop_in = nn.Linear(2 * cells, c.width)
+        if c.sees_colours:
+            self.colours_in = nn.Linear(3 * (2 * c.patch) ** 2, c.width)
+            self.palette_in = nn.Linear(3 * _PALETTE**2, c.width)
         self.place = nn.Parameter(torch.randn(c.video_tokens, c.width) * 0.02)
         self.audio_in = nn.Linear(4 * c.audio_dim, c.audio_tokens * c.width)
         self.text_in = nn.Linear(c.text_dim, c.width)
@@ -58,6 +66,7 @@ class MMDiT(nn.Module):
         self.null_text = nn.Parameter(torch.randn(c.text_tokens, c.width) * 0.02)
         self.where_heard = nn.Parameter(torch.randn(c.video_tokens, c.width) * 0.1)
         self.where_told = nn.Parameter(torch.zeros(c.video_tokens, c.width))
+        self.motion_in = Moves(c) if c.motion_dim else None
         self.level_in = ScalarEmbedding(c.width)
         self.guidance_in = ScalarEmbedding(c.width)
         self.role_in = nn.Embedding(len(Role), c.width)
@@ -103,7 +112,10 @@ class MMDiT(nn.Module):
         heard, said = self._condition_tokens(frames.conditions)
         video = self.video_in(self._patch(self._unit_variance(frames))) + self.place
         video = video + heard.mean(2, keepdim=True) * self.where_heard + said.mean(2, keepdim=True) * self.where_told
-        video = video + (self._backdrop(frames) if remembered is None else remembered.backdrop)
+        backdrop = self._backdrop(frames) if remembered is None else remembered.backdrop
+        video = video + backdrop
+        if self.motion_in is not None:
+            video = video + self.motion_in(frames.conditions, backdrop)
         x = torch.cat((heard, said, video), 2)
         steering = self._steering(frames, guidance) + self.steer(torch.cat((heard.mean(2), said.mean(2)), -1))
         scene = self._scene(frames, remembered, steering)
@@ -118,7 +130,16 @@ class MMDiT(nn.Module):
         remembered = (frames.role != Role.STREAM).sum()
         newest = frames.latents.index_select(1, (remembered - 1).clamp(min=0)[None])
         out: Tensor = self.backdrop_in(self._patch(torch.cat((frames.latents[:, :1], newest), 2)))
-        return out * (remembered > 0)
+        return (out + self._colours(frames)) * (remembered > 0)
+
+    def _colours(self, frames: Frames) -> Tensor | float:
+        """The portrait's colours, those of each place and the palette of all of it: [B, 1, N, D]."""
+        if not self.config.sees_colours or frames.colours is None:
+            return 0.0
+        small = frames.colours
+        here: Tensor = self.colours_in(self._patch(F.pixel_unshuffle(small, 2)[:, None]))
+        palette: Tensor = self.palette_in(F.adaptive_avg_pool2d(small, _PALETTE).flatten(1).to(here.dtype))
+        return here + palette[:, None, None]
 
     def _condition_tokens(self, given: Conditions) -> tuple[Tensor, Tensor]:
         """Audio and text tokens of each latent frame, [B, T, La, D] and [B, T, Lt, D]; queries pool the text."""

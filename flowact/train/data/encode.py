@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from torch import Tensor
 from flowact.core.clock import FPS, FRAMES_PER_LATENT
 from flowact.core.device import choose_precision
 from flowact.core.errors import ConfigError
+from flowact.core.motion import pack_motion
+from flowact.models.anchor import small_colours
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.models.video_vae.model import VideoVAE
 from flowact.studio.clipfile import Sample
 from flowact.studio.performance import LANDMARKS
-from flowact.train.data.labels import scaled_labels
 from flowact.train.data.latents import LatentStore
 
 MOUTH_WEIGHT = 12.0
@@ -46,7 +47,7 @@ def encode_shards(
     """
     device = next(codec.parameters()).device
     words: dict[str, int] = {}
-    latents, rests, looks, audio, weight, labels, captions = [], [], [], [], [], [], []
+    latents, rests, looks, colours, audio, weight, motion, captions = [], [], [], [], [], [], [], []
     meta: list[dict[str, object]] = []
     for number, sample in enumerate(track(samples, "encoding clips", total=clips)):
         pixels = torch.from_numpy(sample.frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -55,11 +56,12 @@ def encode_shards(
         latents.append(coded.half().cpu())
         rests.append(rest.half().cpu())
         looks.append(look.half().cpu())
+        colours.append(small_colours(stills, look.shape[-1]).half().cpu())
         heard = hearing.encode_all(torch.from_numpy(sample.audio)[None].to(device))[0]
         audio.append(heard.unflatten(0, (-1, FRAMES_PER_LATENT)).half().cpu())
         weight.append(torch.from_numpy(cell_weights(sample.tracks, sample.frames.shape[1])).half())
-        labels.append(torch.from_numpy(scaled_labels(sample.tracks)).unflatten(0, (-1, FRAMES_PER_LATENT)).half())
-        captions.append(_captions(sample.meta["captions"], words, latents[-1].shape[1]))
+        motion.append(torch.from_numpy(pack_motion(sample.tracks)).unflatten(0, (-1, FRAMES_PER_LATENT)).half())
+        captions.append(captions_by_latent(sample.meta["captions"], words, latents[-1].shape[1]))
         meta.append({k: sample.meta[k] for k in ("identity", "kind", "split", "segments", "voice") if k in sample.meta})
         meta[-1]["key"] = sample.key
     if not latents or len({x.shape[1] for x in latents}) != 1:
@@ -67,15 +69,15 @@ def encode_shards(
             f"A latent store needs clips of one length; got {len(latents)} clips of lengths "
             f"{sorted({x.shape[1] for x in latents})}. Render a data set with: flowact studio render"
         )
-    tokens = torch.cat([text.encode(list(words)[i : i + 64]).half().cpu() for i in range(0, len(words), 64)])
     store = LatentStore(
         torch.stack(latents),
         torch.stack(rests),
         torch.stack(looks),
+        torch.stack(colours),
         torch.stack(audio),
         torch.stack(weight),
-        torch.stack(labels),
-        tokens,
+        torch.stack(motion),
+        read_captions(words, text),
         captions,
         meta,
     )
@@ -135,8 +137,19 @@ def _eye_boxes(face: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def _captions(captions: list[dict[str, Any]], words: dict[str, int], latents: int) -> list[tuple[int, int, int]]:
-    """Captions by latent frame; together they cover the clip, so that every chunk has one."""
+def read_captions(words: Mapping[str, int], text: TextEncoder) -> Tensor:
+    """Tokens [K, L, D] float16 of the captions that `captions_by_latent` numbered."""
+    known = list(words)
+    return torch.cat([text.encode(known[i : i + 64]).half().cpu() for i in range(0, len(known), 64)])
+
+
+def captions_by_latent(
+    captions: list[dict[str, Any]], words: dict[str, int], latents: int
+) -> list[tuple[int, int, int]]:
+    """Captions by latent frame, (first, last, number); together they cover the clip, so that every chunk has one.
+
+    `words` holds the number of each caption, and new ones are added.
+    """
     rate = FPS / FRAMES_PER_LATENT
     found = []
     for caption in captions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
 from flowact.core.types import Conditions
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor
 from flowact.rollout.window import Window, mouth_cells
-from flowact.train.data.labels import HANDS_ACTIVE, LABEL_SCALE
 from flowact.train.stage import Place
 
-ARRAYS = ("latents", "rests", "looks", "audio", "weight", "labels", "text")
+ARRAYS = ("latents", "rests", "looks", "colours", "audio", "weight", "motion", "text")
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class LatentStore:
         latents: [N, R, T, C, H, W] float16 codec latents, given each of R still pictures of the person.
         rests: [N, R, C, H, W] float16 latents of these stills at rest; the first is the clip's frame 0.
         looks: [N, R, C, H, W] float16 looks of the stills.
+        colours: [N, R, 3, 2 H, 2 W] float16 the stills themselves, small (`models.anchor.small_colours`).
         audio: [N, T, 4, Da] float16 voice features.
         weight: [N, T, H, W] float16 importance of each cell (the mouth counts more).
-        labels: [N, T, 4, L] float16 labels of the frames (`train.data.labels`); NaN where unknown.
+        motion: [N, T, 4, M] float16 what the body does (`core.motion`).
         text: [K, L, Dt] float16 tokens of the K captions.
         captions: for each clip, (first latent, last latent, caption number).
         meta: for each clip, what the shards say of it.
@@ -45,9 +46,10 @@ class LatentStore:
     latents: Tensor
     rests: Tensor
     looks: Tensor
+    colours: Tensor
     audio: Tensor
     weight: Tensor
-    labels: Tensor
+    motion: Tensor
     text: Tensor
     captions: list[list[tuple[int, int, int]]]
     meta: list[dict[str, object]]
@@ -169,13 +171,15 @@ class WindowCutter:
             clean=clean,
             conditions=self._conditions(clip, ahead),
             weight=store.weight[rows, ahead].float()[:, :, None],
-            labels=store.labels[rows, ahead].float(),
             sequence=sequence,
             start=start,
         )
 
     def _find_beginnings(self) -> Tensor:
-        up = self.store.labels[..., HANDS_ACTIVE].float().amax((2, 3)) / LABEL_SCALE["hand_active"]  # [N, T]
+        if self.store.motion.shape[-1] != MOTION_WIDTH:
+            return torch.zeros(0, 2, dtype=torch.long)
+        hands = self.store.motion[..., motion_slice("hand_active")].float()
+        up = hands.amax((2, 3)) / MOTION_SCALE["hand_active"]  # [N, T]
         before = torch.cat((torch.zeros_like(up[:, :1]), up[:, :-1]), 1)
         starts = self.store.length - self.length + 1
         later = self.length // 2
@@ -194,15 +198,18 @@ class WindowCutter:
         reference = self.anchor.standardise(self.store.looks[clip, still].float())[:, None]
         steering = Conditions.cat([self._neutral(len(clip)), self._conditions(clip, known)])
         absent = torch.cat((torch.zeros(len(clip), 1, dtype=torch.bool), filled), 1)
-        steering = Conditions(
-            steering.audio, steering.text, steering.audio_present * absent, steering.text_present * absent
+        steering = replace(
+            steering,
+            audio_present=steering.audio_present * absent,
+            text_present=steering.text_present * absent,
+            motion_present=steering.motion_present * absent,
         )
-        return MemoryBank(self.bank, reference, recent, filled, steering)
+        return MemoryBank(self.bank, reference, recent, filled, steering, self.store.colours[clip, still].float())
 
     def _neutral(self, rows: int) -> Conditions:
-        audio = torch.zeros(rows, 1, *self.store.audio.shape[2:])
-        text = torch.zeros(rows, 1, *self.store.text.shape[1:])
-        return Conditions(audio, text, torch.zeros(rows, 1), torch.zeros(rows, 1))
+        shapes = (self.store.audio.shape[2:], self.store.text.shape[1:], self.store.motion.shape[2:])
+        given = (torch.zeros(rows, 1, *shape) for shape in shapes)
+        return Conditions(*given, *torch.zeros(3, rows, 1))
 
     def _conditions(self, clip: Tensor, where: Tensor) -> Conditions:
         """Voice of each latent frame, and the caption (at a random level of detail) that is current at its chunk."""
@@ -212,10 +219,9 @@ class WindowCutter:
                 part = slice(first, first + LATENTS_PER_CHUNK)
                 middle = int(where[row, part].float().mean().round())
                 captions[row, part] = self._caption(c, middle)
-        present = torch.ones(where.shape)
-        return Conditions(
-            self.store.audio[clip[:, None], where].float(), self.store.text[captions].float(), present, present
-        )
+        here, present = clip[:, None], torch.ones(where.shape)
+        audio, motion = self.store.audio[here, where].float(), self.store.motion[here, where].float()
+        return Conditions(audio, self.store.text[captions].float(), motion, present, present, present)
 
     def _caption(self, clip: int, latent: int) -> int:
         current = [n for a, b, n in self.store.captions[clip] if a <= latent < b]

@@ -49,29 +49,27 @@ def full_visibility_loss(
 
 @torch.inference_mode()
 def flow_report(backbone: MMDiT, window: Window, levels: tuple[float, ...] = (0.5, 0.8, 1.0)) -> dict[str, float]:
-    """How well a fixed window is denoised at fixed levels, and how much of that is hearing.
+    """How well a fixed window is denoised at fixed levels, and what of that each condition explains.
 
     Returns:
-        `clean_L`: weighted error of the clean latents at level L, 1.0 being the portrait alone; `mouth_L`: the same at
-        the mouth; `heard_L`: the share by which the latter grows when the voice is withheld (0 = it is not used);
-        and `told_L`: the share by which the weighted error elsewhere grows when the prompt is withheld.
+        `clean_L`: weighted error of the clean latents at level L, 1.0 being zero latents (for pictures: the portrait
+        alone); `mouth_L`: the same where it weighs most, at the mouth; and `audio_L`, `text_L`, `motion_L`: the share
+        by which `clean_L` grows when the voice, the prompt or the motion is withheld (0 = it is not used).
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(window.clean.shape, generator=generator).to(window.clean)
-    deaf = replace(window, conditions=window.conditions.without(audio=True))
-    untold = replace(window, conditions=window.conditions.without(text=True))
+    given = window.conditions
+    poorer = {name: replace(window, conditions=given.without(name)) for name in ("audio", "text", "motion")}
     mouth = mouth_cells(window.weight).float()
-    elsewhere = window.weight * (1 - mouth)
     found = {}
     for value in levels:
         level = torch.full((len(noise), window.clean.shape[1] // LATENTS_PER_CHUNK), value)
         error = _errors(backbone, window, level, noise)[1]
-        without = _errors(backbone, deaf, level, noise)[1]
         found[f"clean_{value}"] = float(_share(error, window, window.weight))
         found[f"mouth_{value}"] = float(_share(error, window, mouth))
-        found[f"heard_{value}"] = float(_share(without, window, mouth)) / found[f"mouth_{value}"] - 1
-        unread = _errors(backbone, untold, level, noise)[1]
-        found[f"told_{value}"] = float(_share(unread, window, elsewhere) / _share(error, window, elsewhere)) - 1
+        for name, other in poorer.items():
+            without = _share(_errors(backbone, other, level, noise)[1], window, window.weight)
+            found[f"{name}_{value}"] = float(without) / found[f"clean_{value}"] - 1
     return found
 
 

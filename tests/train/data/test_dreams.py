@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from flowact.core.device import choose_precision
+from flowact.core.motion import MOTION_WIDTH
 from flowact.diffusion.guidance import VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
@@ -13,7 +14,7 @@ from flowact.rollout.generate import Serving, StreamState, shift
 from flowact.train.data.dreams import DreamBatches, Dreams, dream
 from flowact.train.data.encode import still_frames
 from flowact.train.data.frames import BOXES, FrameStore
-from flowact.train.data.labels import LABEL_WIDTH, LABELS
+from flowact.train.data.labels import LABELS
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.stage import Place
 
@@ -27,9 +28,10 @@ def store() -> LatentStore:
         latents=torch.randn(CLIPS, STILLS, TIME, 4, GRID, GRID).half(),
         rests=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
         looks=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
+        colours=torch.zeros(CLIPS, STILLS, 3, 2 * GRID, 2 * GRID).half(),
         audio=torch.randn(CLIPS, TIME, 4, 6).half(),
         weight=torch.ones(CLIPS, TIME, GRID, GRID).half(),
-        labels=torch.zeros(CLIPS, TIME, 4, LABEL_WIDTH).half(),
+        motion=torch.zeros(CLIPS, TIME, 4, MOTION_WIDTH).half(),
         text=torch.randn(1, 2, 5).half(),
         captions=[[(0, TIME, 0)]] * CLIPS,
         meta=[{}] * CLIPS,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowact.core.errors import ConfigError
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
 from flowact.core.types import Chunk, Frames
 from flowact.diffusion.guidance import NoGuidance
 from flowact.diffusion.plan import Staircase
@@ -13,7 +14,6 @@ from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.rollout.generate import Serving
 from flowact.rollout.self_forcing import MemoryPool
-from flowact.train.data.labels import HANDS_ACTIVE, LABEL_WIDTH
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.stage import Place
 from tests.fakes import FakeBackbone
@@ -29,9 +29,10 @@ def store() -> LatentStore:
         latents=torch.randn(clips, stills, time, 4, 4, 4).half(),
         rests=torch.randn(clips, stills, 4, 4, 4).half(),
         looks=torch.randn(clips, stills, 4, 4, 4).half(),
+        colours=torch.randn(clips, stills, 3, 8, 8).half(),
         audio=torch.randn(clips, time, 4, 6).half(),
         weight=torch.ones(clips, time, 4, 4).half(),
-        labels=torch.arange(clips * time * 4.0).view(clips, time, 4, 1).expand(-1, -1, -1, LABEL_WIDTH).half(),
+        motion=torch.arange(clips * time * 4.0).view(clips, time, 4, 1).expand(-1, -1, -1, MOTION_WIDTH).half(),
         text=torch.randn(5, 2, 5).half(),
         captions=[[(0, 12, 0), (0, 12, 1), (12, 24, 2)], [(0, 24, 3)], [(0, 24, 4)]],
         meta=[{"identity": i} for i in range(clips)],
@@ -68,12 +69,14 @@ def test_a_window_holds_the_latents_and_the_look_of_its_still(store: LatentStore
     rests, looks = (torch.stack([x[1, 0], x[2, 1]]).float() for x in (store.rests, store.looks))
     torch.testing.assert_close(window.clean, cutter.anchor.relative(expected, rests))
     torch.testing.assert_close(window.bank.reference[:, 0], cutter.anchor.standardise(looks))
+    assert window.bank.colours is not None
+    assert torch.equal(window.bank.colours, torch.stack([store.colours[1, 0], store.colours[2, 1]]).float())
 
 
-def test_labels_belong_to_the_latents_they_were_cut_with(store: LatentStore, cutter: WindowCutter) -> None:
+def test_motion_belongs_to_the_latents_it_was_cut_with(store: LatentStore, cutter: WindowCutter) -> None:
     window = cutter.cut(torch.tensor([2, 5]), torch.tensor([3, 9]))
-    assert torch.equal(window.labels[0], store.labels[1, 3:12].float())
-    assert torch.equal(window.chunks(1, 2).labels[1], store.labels[2, 12:15].float())
+    assert torch.equal(window.conditions.motion[0], store.motion[1, 3:12].float())
+    assert torch.equal(window.chunks(1, 2).conditions.motion[1], store.motion[2, 12:15].float())
 
 
 def test_stream_and_absolute_latents_are_inverse(store: LatentStore, cutter: WindowCutter) -> None:
@@ -95,14 +98,14 @@ def test_equal_places_give_equal_batches_so_that_a_run_can_resume(cutter: Window
 
 
 def test_windows_in_which_a_hand_goes_up_are_drawn_more_often(store: LatentStore, cutter: WindowCutter) -> None:
-    labels = torch.zeros_like(store.labels)
-    labels[1, 8:, :, HANDS_ACTIVE] = 2.0
-    eager = WindowCutter(replace(store, labels=labels), cutter.anchor, BANK, chunks=3)
+    motion = torch.zeros_like(store.motion)
+    motion[1, 8:, :, motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    eager = WindowCutter(replace(store, motion=motion), cutter.anchor, BANK, chunks=3)
     assert eager.beginnings.tolist() == [[1, start] for start in range(4, 9)]
     window = next(eager.batches(500, Place(seed=0)))
     drawn = (window.sequence // store.looks.shape[1] == 1) & (window.start >= 4) & (window.start <= 8)
     assert 0.25 < float(drawn.float().mean()) < 0.5
-    calm = WindowCutter(replace(store, labels=torch.zeros_like(labels)), cutter.anchor, BANK, chunks=3)
+    calm = WindowCutter(replace(store, motion=torch.zeros_like(motion)), cutter.anchor, BANK, chunks=3)
     assert len(calm.beginnings) == 0
     next(calm.batches(2, Place(seed=0)))
 

@@ -10,10 +10,9 @@ from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.rollout.window import Window, drift_memory, drop_conditions, roughen_memory
-from flowact.train.data.labels import LABEL_WIDTH
 from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
 from flowact.train.objectives.segment import SegmentDistillation
-from tests.fakes import random_conditions
+from tests.fakes import MOTION, random_conditions
 
 ROWS = 4
 
@@ -22,7 +21,16 @@ ROWS = 4
 def net() -> MMDiT:
     torch.manual_seed(0)
     sizes = MMDiTConfig(
-        width=48, depth=2, heads=2, dual_blocks=1, latent_channels=4, grid=4, patch=2, audio_dim=6, text_dim=5
+        width=48,
+        depth=2,
+        heads=2,
+        dual_blocks=1,
+        latent_channels=4,
+        grid=4,
+        patch=2,
+        audio_dim=6,
+        text_dim=5,
+        motion_dim=MOTION,
     )
     return MMDiT(sizes)
 
@@ -35,7 +43,7 @@ def window() -> Window:
     clean = heard.audio.mean((2, 3)).mul(6)[:, :, None, None, None].expand(-1, -1, 4, 4, 4).contiguous()
     bank = MemoryBank.start(BankConfig(), torch.randn(ROWS, 1, 4, 4, 4), random_conditions(ROWS, 1))
     place = torch.zeros(ROWS, dtype=torch.long)
-    return Window(bank, clean, heard, torch.ones(ROWS, 9, 1, 4, 4), torch.zeros(ROWS, 9, 4, LABEL_WIDTH), place, place)
+    return Window(bank, clean, heard, torch.ones(ROWS, 9, 1, 4, 4), place, place)
 
 
 def test_training_lowers_the_error_and_the_report_shows_that_the_voice_is_used(net: MMDiT, window: Window) -> None:
@@ -47,9 +55,9 @@ def test_training_lowers_the_error_and_the_report_shows_that_the_voice_is_used(n
         loss.backward()
         optimiser.step()
     after = flow_report(net, window)
-    assert before["heard_1.0"] == pytest.approx(0, abs=1e-6)
+    assert before["audio_1.0"] == pytest.approx(0, abs=1e-6)
     assert after["clean_1.0"] < 0.6 * before["clean_1.0"]
-    assert after["heard_1.0"] > 0.2
+    assert after["audio_1.0"] > 0.2
 
 
 def test_weights_say_where_errors_count(net: MMDiT, window: Window) -> None:
@@ -101,7 +109,7 @@ def test_dropping_and_roughening_touch_some_rows_and_never_the_portrait(window: 
     torch.manual_seed(0)
     many = Conditions(*(t.repeat(64, *(1,) * (t.ndim - 1)) for t in vars(window.conditions).values()))
     dropped = drop_conditions(many, 0.25)
-    for present in (dropped.audio_present, dropped.text_present):
+    for present in (dropped.audio_present, dropped.text_present, dropped.motion_present):
         assert 0.1 < 1 - float(present[:, 0].mean()) < 0.4
         assert torch.equal(present[:, :1].expand_as(present), present)
     bank = replace(window.bank, recent=torch.zeros(ROWS, 4, 4, 4, 4))

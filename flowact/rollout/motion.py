@@ -1,0 +1,68 @@
+"""What the body does next, by the same loop as the pictures: motion is a stream of latents of one cell.
+
+A latent frame of it holds the motion of its four video frames (`models.motion_codec`). It has a memory of its own and
+is made before the pictures of its chunk, which then have little left to guess (docs/decisions/0011).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from flowact.core.types import Chunk, Conditions
+from flowact.diffusion.guidance import NoGuidance
+from flowact.diffusion.plan import DenoisePlan
+from flowact.memory.bank import BankConfig, MemoryBank
+from flowact.models.motion_codec import MotionCodec
+from flowact.rollout.generate import Backbone, StreamState, shift
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Moves a body. It holds no state; a `MemoryBank` of motion is the state of a stream.
+
+    Attributes:
+        network: an `MMDiT` of one cell.
+        codec: motion to its latents and back.
+        plan: how motion is denoised, one chunk at a time.
+        bank: sizes of the memory.
+    """
+
+    network: Backbone
+    codec: MotionCodec
+    plan: DenoisePlan
+    bank: BankConfig
+
+    def start(self, neutral: Conditions) -> MemoryBank:
+        """A memory in which nothing happened yet, for conditions [B, 1] of a latent frame that nobody steered."""
+        reference = torch.zeros(len(neutral.audio), 1, self.codec.config.latents, 1, 1, device=neutral.audio.device)
+        return MemoryBank.start(self.bank, reference, _without_motion(neutral))
+
+    def move(self, before: MemoryBank, given: Conditions, noise: Tensor) -> tuple[Tensor, MemoryBank]:
+        """The motion of one more chunk.
+
+        Args:
+            before: what the body did.
+            given: voice and prompt of the chunk, [B, T].
+            noise: [B, T, K, 1, 1] standard normal.
+
+        Returns:
+            Motion [B, T, 4, M], and the memory after it.
+        """
+        done, state = shift(
+            self.network, self.plan, NoGuidance(), StreamState.start(before), _without_motion(given), noise
+        )
+        assert done is not None, "a plan of one chunk is done at once"
+        return self.codec.decode(done.latents.float()), state.bank
+
+    def follow(self, before: MemoryBank, shown: Chunk) -> MemoryBank:
+        """The memory after the motion that a chunk of pictures shows."""
+        given = shown.conditions
+        latents = self.codec.encode(given.motion)
+        return before.commit(replace(shown, latents=latents, conditions=_without_motion(given)))
+
+
+def _without_motion(given: Conditions) -> Conditions:
+    return replace(given, motion=given.motion[..., :0], motion_present=torch.zeros_like(given.motion_present))

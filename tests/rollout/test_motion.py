@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import torch
+
+from flowact.core.motion import MOTION_WIDTH
+from flowact.core.types import Chunk
+from flowact.diffusion.plan import Staircase
+from flowact.memory.bank import BankConfig
+from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
+from flowact.rollout.motion import Mover
+from tests.fakes import FakeBackbone, conditions, random_conditions
+
+LATENTS = 8
+
+
+def mover() -> Mover:
+    codec = MotionCodec(MotionCodecConfig(LATENTS))
+    return Mover(FakeBackbone(), codec, Staircase(chunks=1, micro_steps=3), BankConfig(long=0, short=4))
+
+
+def test_every_chunk_is_done_at_once_and_remembered() -> None:
+    it = mover()
+    bank = it.start(conditions(2, 1))
+    assert not bank.recent.any()
+    for i in range(3):
+        motion, bank = it.move(bank, conditions(2, 3, i + 1.0), torch.randn(2, 3, LATENTS, 1, 1))
+        assert motion.shape == (2, 3, 4, MOTION_WIDTH)
+        torch.testing.assert_close(bank.recent[:, -3:], torch.full((2, 3, LATENTS, 1, 1), i + 1.0))
+        torch.testing.assert_close(it.codec.encode(motion), bank.recent[:, -3:])
+    assert it.network.calls == 9
+    assert bank.recent[:, 0].eq(2).all(), "the last latent frame of the chunk before"
+    assert bool(bank.filled.all())
+
+
+def test_what_is_shown_is_remembered_as_what_was_made() -> None:
+    it = mover()
+    start, given = it.start(conditions(2, 1)), random_conditions(2, 3)
+    motion, made = it.move(start, given, torch.randn(2, 3, LATENTS, 1, 1))
+    shown = it.follow(start, Chunk(0, torch.randn(2, 3, 4, 4, 4), 0.0, replace(given, motion=motion)))
+    torch.testing.assert_close(shown.recent, made.recent)
+    for name, value in vars(made.conditions).items():
+        torch.testing.assert_close(getattr(shown.conditions, name), value)
+
+
+def test_a_part_of_a_chunk_is_the_motion_of_its_latent_frames() -> None:
+    it = mover()
+    start, given = it.start(conditions(1, 1)), random_conditions(1, 3)
+    part = it.follow(start, Chunk(0, torch.randn(1, 3, 4, 4, 4), 0.0, given).part(0, 2))
+    torch.testing.assert_close(part.recent[:, -2:], it.codec.encode(given.motion[:, :2]))
+    assert not part.filled[:, :-2].any()

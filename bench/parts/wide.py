@@ -32,7 +32,7 @@ def measure(model: str | None, runtime: str, seconds: float) -> dict[str, Any]:
     shape = small.backbone.config
     grid = nearest_grid(shape.patch)
     torch.manual_seed(0)
-    size = grid * SPATIAL_FACTOR
+    size, networks = grid * SPATIAL_FACTOR, small.networks()
     avatar = Avatar(
         replace(small.config, name=f"{small.config.name}-{size}", size=size),
         small.codec,
@@ -40,6 +40,7 @@ def measure(model: str | None, runtime: str, seconds: float) -> dict[str, Any]:
         small.text,
         MMDiT(replace(shape, grid=grid)),
         Anchor(AnchorConfig(shape.latent_channels, grid)),
+        (networks["motion"], networks["motion_codec"]) if "motion" in networks else None,
         small.device,
     )
     with tempfile.TemporaryDirectory(prefix="flowact-bench-") as folder:

@@ -148,8 +148,10 @@ class Work:
 
     def kind(self, threads: int, processor: str) -> str:
         """Hash of all that times depend on: the sizes, the machine and the versions."""
-        nets = [self.backbone, self.codec, *([] if self.motion is None else [self.motion])]
-        facts = [*(asdict(n.config) for n in nets), self.size, self.passes, self.motion_passes, str(self.precision)]
+        sizes = [asdict(self.backbone.config), asdict(self.codec.config)]
+        if self.motion is not None:
+            sizes.append(asdict(self.motion.config))
+        facts = [*sizes, self.size, self.passes, self.motion_passes, str(self.precision)]
         machine = [threads, processor, platform.node(), version("torch"), version("openvino")]
         return hashlib.sha256(json.dumps([facts, machine]).encode()).hexdigest()[:16]
 

@@ -1,6 +1,7 @@
 """The whole engine with small random networks: shapes, timing, sound, determinism and the disk."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from flowact.core.errors import CheckpointError, ConfigError, SessionError
+from flowact.models.mmdit.model import MMDiT
 from flowact.stream.avatar import Avatar, TimedPrompt
 from tests.stream.conftest import SIZE
 
@@ -107,3 +109,22 @@ def test_a_wrong_portrait_or_guidance_is_refused(avatar: Avatar) -> None:
         avatar.open(np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(ConfigError, match="embedded"):
         dataclasses.replace(avatar.config, guidance="magic").make_guidance(avatar.anchor.mouth)
+
+
+def test_a_model_that_is_told_of_no_motion_needs_no_network_for_it(
+    avatar: Avatar, portrait: np.ndarray, tmp_path: Path
+) -> None:
+    nets = avatar.networks()
+    blind = MMDiT(dataclasses.replace(nets["backbone"].config, motion_dim=0, sees_colours=False))
+    parts = (nets["codec"], nets["audio"], nets["text"], blind, nets["anchor"])
+    Avatar(avatar.config, *parts, None, torch.device("cpu")).save_pretrained(tmp_path, torch.float32)
+    assert not (tmp_path / "motion").exists()
+    clips = list(Avatar.from_pretrained(tmp_path, "cpu").stream(portrait, voice(0.5)))
+    assert [len(c.frames) for c in clips] == [12, 12]
+
+
+def test_a_model_whose_network_for_motion_is_missing_is_refused(avatar: Avatar, tmp_path: Path) -> None:
+    avatar.save_pretrained(tmp_path)
+    shutil.rmtree(tmp_path / "motion")
+    with pytest.raises(CheckpointError, match="motion"):
+        Avatar.from_pretrained(tmp_path)

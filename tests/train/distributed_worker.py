@@ -71,6 +71,7 @@ def train_backbone(out: Path, ranks: Ranks) -> list[int]:
         patch=2,
         audio_dim=6,
         text_dim=5,
+        sees_colours=True,
         motion_dim=MOTION_WIDTH,
     )
     stages = nano.backbone(RunContext(data, out, torch.device("cpu")))

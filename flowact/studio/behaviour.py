@@ -57,6 +57,7 @@ _GESTURE_ODDS: dict[State, dict[str, float]] = {
     "idle": {"none": 1},
     "gesture": dict.fromkeys((name for name in GESTURES if name != "none"), 1.0),
 }
+_BUSY_STATES = {"talk", "gesture"}
 _LENGTH_S: dict[State, tuple[float, float]] = {
     "talk": (2.0, 4.0),
     "listen": (1.5, 3.0),
@@ -68,9 +69,15 @@ _LENGTH_S: dict[State, tuple[float, float]] = {
 
 
 def plan_segments(
-    rng: np.random.Generator, frames: int, state: State | None = None, gesture: str | None = None
+    rng: np.random.Generator,
+    frames: int,
+    state: State | None = None,
+    gesture: str | None = None,
+    busy_hands: bool = False,
 ) -> tuple[Segment, ...]:
     """Draw 1 to 3 segments that cover `frames` frames; `state` or `gesture` forces a single one.
+
+    With `busy_hands` all are of talk or gesture, and each that is long enough raises a hand.
 
     Raises:
         ConfigError: an unknown state or gesture, or fewer than 12 frames.
@@ -84,7 +91,7 @@ def plan_segments(
         made = _draw_gesture(rng, state, length_s) if gesture is None else gesture
         return (Segment(0.0, length_s, state, made),)
     most = max(1, int(length_s / MIN_SEGMENT_S))
-    orders = [item for item in _ORDERS if len(item[0]) <= most]
+    orders = [item for item in _ORDERS if len(item[0]) <= most and (not busy_hands or set(item[0]) <= _BUSY_STATES)]
     chances = np.array([item[1] for item in orders])
     order = orders[int(rng.choice(len(orders), p=chances / chances.sum()))][0]
     wanted = np.array([rng.uniform(*_LENGTH_S[name]) for name in order])
@@ -94,15 +101,17 @@ def plan_segments(
     ends[-1] = length_s
     starts = np.concatenate([[0.0], ends[:-1]])
     return tuple(
-        Segment(float(start), float(end), name, _draw_gesture(rng, name, float(end - start)))
+        Segment(float(start), float(end), name, _draw_gesture(rng, name, float(end - start), busy_hands))
         for name, start, end in zip(order, starts, ends)
     )
 
 
-def _draw_gesture(rng: np.random.Generator, state: State, length_s: float) -> str:
+def _draw_gesture(rng: np.random.Generator, state: State, length_s: float, busy_hands: bool = False) -> str:
     odds = _GESTURE_ODDS[state]
     if length_s < _HAND_GESTURE_S:
         odds = {name: weight for name, weight in odds.items() if name in ("none", "nod", "shake", "shrug")}
+    elif busy_hands:
+        odds = {name: weight for name, weight in odds.items() if name not in ("none", "nod", "shake")}
     weights = np.array(list(odds.values()), dtype=np.float64)
     return list(odds)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 

@@ -37,6 +37,7 @@ class Cast:
         framing: str = "bust",
         state: State | None = None,
         gesture: str | None = None,
+        busy_hands: bool = False,
     ) -> tuple[Performance, RenderedClip, dict[str, Any]]:
         """Perform and render one clip.
 
@@ -48,12 +49,13 @@ class Cast:
             framing: how much of the person is seen.
             state: force one behaviour state for the whole clip.
             gesture: force one gesture.
+            busy_hands: raise a hand in every segment that is long enough.
 
         Returns:
             The performance, its pictures and labels, and who plays: kind and description.
         """
         split = "heldout" if heldout else "train"
-        performance = make_performance(seed, frames, split, state=state, gesture=gesture)
+        performance = make_performance(seed, frames, split, state=state, gesture=gesture, busy_hands=busy_hands)
         kind = kind_of(identity)
         if kind == "2d":
             puppet = _puppet(identity)

@@ -43,11 +43,12 @@ def render(
     assets: Assets = None,
     seed: Annotated[int, typer.Option(min=0, help="Root of every random choice.")] = 0,
     first: Annotated[int, typer.Option(min=0, help="Number of the first person, to add people to another set.")] = 0,
+    busy_hands: Annotated[bool, typer.Option("--busy-hands", help="Everybody gestures all the time.")] = False,
 ) -> None:
     """Render a labelled dataset as tar shards: flowact-train-*, flowact-val-* (unseen people), flowact-sentences-*."""
     from flowact.studio.dataset import render_dataset
 
-    manifest = render_dataset(out, identities, takes, frames, size, workers, assets, seed, first)
+    manifest = render_dataset(out, identities, takes, frames, size, workers, assets, seed, first, busy_hands)
     typer.echo(f"wrote {manifest}")
 
 

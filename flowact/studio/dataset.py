@@ -43,6 +43,7 @@ def render_dataset(
     assets: Path | None = None,
     seed: int = 0,
     first: int = 0,
+    busy_hands: bool = False,
 ) -> Path:
     """Render the dataset into the folder `out` and return its manifest; shards that are complete there are kept.
 
@@ -56,13 +57,14 @@ def render_dataset(
         assets: character data as a folder or archive, see `find_assets`.
         seed: root of every choice; the same settings give the same clips.
         first: number of the first person; a person of one number is the same in every dataset.
+        busy_hands: let everybody gesture all the time: hands are what a dataset of talkers shows least of.
 
     Raises:
         ConfigError: a setting is out of range, the character data is missing, or `out` holds another dataset.
     """
     from flowact.studio.fetch import find_assets
 
-    settings = DatasetSettings(identities, takes, frames, size, seed, first)
+    settings = DatasetSettings(identities, takes, frames, size, seed, first, busy_hands)
     if workers < 1:
         raise ConfigError(f"workers is {workers}; expected at least 1: choose the number of free cores")
     shards = plan_shards(settings)
@@ -136,7 +138,9 @@ def _render_shard(
 def _render_clip(plan: ClipPlan, settings: DatasetSettings, cast: Cast) -> dict[str, bytes]:
     clip_seed = plan.seed(settings.seed)
     heldout = plan.split != "train"
-    performance, clip, about = cast.play(plan.identity, clip_seed, settings.frames, heldout)
+    performance, clip, about = cast.play(
+        plan.identity, clip_seed, settings.frames, heldout, busy_hands=settings.busy_hands
+    )
     meta = asdict(plan) | about | {"seed": settings.seed, "clip_seed": clip_seed, "format_version": FORMAT_VERSION}
     return write_clip(performance, clip, meta)
 

@@ -17,7 +17,7 @@ _CLIPS_PER_SHARD = 32
 @dataclass(frozen=True)
 class DatasetSettings:
     """What is rendered: `identities` people from number `first` on, `takes` clips each of `frames` frames, square
-    pictures of `size`.
+    pictures of `size`; with `busy_hands`, of people who gesture all the time.
     """
 
     identities: int
@@ -26,6 +26,7 @@ class DatasetSettings:
     size: int = 256
     seed: int = 0
     first: int = 0
+    busy_hands: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("identities", 1), ("takes", 1), ("frames", 1), ("size", 64), ("seed", 0), ("first", 0)):

@@ -43,6 +43,7 @@ def make_performance(
     state: State | None = None,
     gesture: str | None = None,
     augment: bool = True,
+    busy_hands: bool = False,
 ) -> Performance:
     """Compose the performance that belongs to `seed`; the same arguments always give the same one.
 
@@ -53,6 +54,7 @@ def make_performance(
         state: force one state for the whole clip.
         gesture: force one gesture, in a single segment.
         augment: let the audio sound as through a cheap microphone in a room; False leaves it clean.
+        busy_hands: raise a hand in every segment that is long enough.
 
     Raises:
         ConfigError: an argument is unknown, or the synthesiser is not installed.
@@ -61,7 +63,7 @@ def make_performance(
         raise ConfigError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")
     # One generator per part: a change in one part leaves the others of the same seed alone.
     plan_rng, voice_rng, body_rng, word_rng, room_rng = np.random.default_rng([seed, SPLITS.index(split)]).spawn(5)
-    segments = plan_segments(plan_rng, frames, state, gesture)
+    segments = plan_segments(plan_rng, frames, state, gesture, busy_hands)
     mood = str(plan_rng.choice(_MOODS, p=_MOOD_ODDS))
     reaction = str(plan_rng.choice(_REACTIONS))
     voice = draw_voice(voice_rng, heldout=split == "heldout")

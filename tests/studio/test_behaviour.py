@@ -50,3 +50,12 @@ def test_a_forced_gesture_fills_the_clip(gesture):
 def test_bad_requests_are_told(arguments, message):
     with pytest.raises(ConfigError, match=message):
         plan_segments(np.random.default_rng(0), *arguments)
+
+
+def test_busy_hands_are_raised_in_every_segment_that_is_long_enough():
+    for seed in range(200):
+        segments = plan_segments(np.random.default_rng(seed), 160, busy_hands=True)
+        assert {segment.state for segment in segments} <= {"talk", "gesture"}
+        for segment in segments:
+            if segment.end_s - segment.start_s >= 1.8:
+                assert segment.gesture not in ("none", "nod", "shake")

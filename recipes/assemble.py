@@ -21,6 +21,7 @@ from recipes.encode import run_model
 from recipes.nano import (
     BANK,
     MOTION_BANK,
+    MOTION_NOISE_SCALE,
     MOTION_PLAN,
     MOUTH_NOISE_SCALE,
     NOISE_SCALE,
@@ -49,6 +50,7 @@ def main(
         bank=BANK,
         motion_plan=MOTION_PLAN,
         motion_bank=MOTION_BANK,
+        motion_noise_scale=MOTION_NOISE_SCALE,
         guidance="embedded" if student else ("none" if guidance == 1 else "voice"),
         guidance_weight=guidance,
         noise_scale=noise_scale,

@@ -44,7 +44,8 @@ MOTION_BANK = BankConfig(long=0, short=12)
 SHIFT = 2.0
 TEACHER_PLAN = Staircase(micro_steps=2, shift=SHIFT)
 STUDENT_PLAN = Staircase(micro_steps=1, shift=SHIFT)
-MOTION_PLAN = Staircase(chunks=1, micro_steps=6, shift=SHIFT)
+MOTION_PLAN = Staircase(chunks=1, micro_steps=2, shift=SHIFT)
+MOTION_NOISE_SCALE = 0.7
 ROWS = 12
 MOTION_ROWS = 64
 DROP = 0.1

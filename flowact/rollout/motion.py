@@ -28,12 +28,14 @@ class Mover:
         codec: motion to its latents and back.
         plan: how motion is denoised, one chunk at a time.
         bank: sizes of the memory.
+        noise_scale: deviation of the noise that a chunk begins with; below 1 is calmer.
     """
 
     network: Backbone
     codec: MotionCodec
     plan: DenoisePlan
     bank: BankConfig
+    noise_scale: float = 1.0
 
     def start(self, neutral: Conditions) -> MemoryBank:
         """A memory in which nothing happened yet, for conditions [B, 1] of a latent frame that nobody steered."""
@@ -51,9 +53,8 @@ class Mover:
         Returns:
             Motion [B, T, 4, M], and the memory after it.
         """
-        done, state = shift(
-            self.network, self.plan, NoGuidance(), StreamState.start(before), _without_motion(given), noise
-        )
+        stream, entering = StreamState.start(before), _without_motion(given)
+        done, state = shift(self.network, self.plan, NoGuidance(), stream, entering, self.noise_scale * noise)
         assert done is not None, "a plan of one chunk is done at once"
         return self.codec.decode(done.latents.float()), state.bank
 

@@ -67,6 +67,7 @@ class AvatarConfig:
         mouth_noise_scale: the same at the mouth, where the voice says what comes.
         motion_plan: how motion is denoised, for a model with a network for it: one chunk.
         motion_bank: sizes of the memory of motion.
+        motion_noise_scale: deviation of the noise that motion starts from.
     """
 
     name: str = "flowact-nano"
@@ -79,6 +80,7 @@ class AvatarConfig:
     mouth_noise_scale: float = 1.0
     motion_plan: Staircase = field(default_factory=lambda: Staircase(chunks=1, micro_steps=6))
     motion_bank: BankConfig = field(default_factory=lambda: BankConfig(long=0, short=12))
+    motion_noise_scale: float = 1.0
 
     def make_guidance(self, mouth: Tensor) -> Guidance:
         """The guidance that was asked for; `mouth` [H, W] is where mouths are, of the anchor.
@@ -250,7 +252,8 @@ class Avatar:
     def _mover(self, network: Any) -> Mover | None:
         if network is None:
             return None
-        return Mover(network, self._networks["motion_codec"], self.config.motion_plan, self.config.motion_bank)
+        c = self.config
+        return Mover(network, self._networks["motion_codec"], c.motion_plan, c.motion_bank, c.motion_noise_scale)
 
     def read(self, prompt: str) -> Tensor:
         """Tokens of a behaviour prompt, [1, L, Dt]; the last few prompts are remembered."""

@@ -48,3 +48,14 @@ def test_a_part_of_a_chunk_is_the_motion_of_its_latent_frames() -> None:
     part = it.follow(start, Chunk(0, torch.randn(1, 3, 4, 4, 4), 0.0, given).part(0, 2))
     torch.testing.assert_close(part.recent[:, -2:], it.codec.encode(given.motion[:, :2]))
     assert not part.filled[:, :-2].any()
+
+
+def test_calm_noise_is_less_of_the_same() -> None:
+    class Still(FakeBackbone):
+        def __call__(self, frames, remembered, guidance):  # type: ignore[no-untyped-def]
+            return torch.zeros_like(frames.latents)
+
+    calm = replace(mover(), network=Still(), noise_scale=0.5)
+    noise = torch.randn(1, 3, LATENTS, 1, 1)
+    _, bank = calm.move(calm.start(conditions(1, 1)), conditions(1, 3), noise)
+    torch.testing.assert_close(bank.recent[:, -3:], 0.5 * noise)

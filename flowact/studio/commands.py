@@ -43,7 +43,9 @@ def render(
     assets: Assets = None,
     seed: Annotated[int, typer.Option(min=0, help="Root of every random choice.")] = 0,
     first: Annotated[int, typer.Option(min=0, help="Number of the first person, to add people to another set.")] = 0,
-    busy_hands: Annotated[bool, typer.Option("--busy-hands", help="Everybody gestures all the time.")] = False,
+    busy_hands: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the people who gesture all the time.")
+    ] = 0.0,
 ) -> None:
     """Render a labelled dataset as tar shards: flowact-train-*, flowact-val-* (unseen people), flowact-sentences-*."""
     from flowact.studio.dataset import render_dataset

@@ -20,7 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flowact.core.errors import ConfigError
 from flowact.studio.clipfile import Sample, read_clip, write_clip
-from flowact.studio.roster import SPLITS, ClipPlan, DatasetSettings, ShardPlan, kind_of, plan_shards
+from flowact.studio.roster import (
+    SPLITS,
+    ClipPlan,
+    DatasetSettings,
+    ShardPlan,
+    has_busy_hands,
+    kind_of,
+    plan_shards,
+)
 
 if TYPE_CHECKING:
     from flowact.studio.cast import Cast
@@ -43,7 +51,7 @@ def render_dataset(
     assets: Path | None = None,
     seed: int = 0,
     first: int = 0,
-    busy_hands: bool = False,
+    busy_hands: float = 0.0,
 ) -> Path:
     """Render the dataset into the folder `out` and return its manifest; shards that are complete there are kept.
 
@@ -57,7 +65,7 @@ def render_dataset(
         assets: character data as a folder or archive, see `find_assets`.
         seed: root of every choice; the same settings give the same clips.
         first: number of the first person; a person of one number is the same in every dataset.
-        busy_hands: let everybody gesture all the time: hands are what a dataset of talkers shows least of.
+        busy_hands: share of the people who gesture all the time: hands are what a dataset of talkers shows least of.
 
     Raises:
         ConfigError: a setting is out of range, the character data is missing, or `out` holds another dataset.
@@ -138,9 +146,8 @@ def _render_shard(
 def _render_clip(plan: ClipPlan, settings: DatasetSettings, cast: Cast) -> dict[str, bytes]:
     clip_seed = plan.seed(settings.seed)
     heldout = plan.split != "train"
-    performance, clip, about = cast.play(
-        plan.identity, clip_seed, settings.frames, heldout, busy_hands=settings.busy_hands
-    )
+    busy = has_busy_hands(plan.identity, settings.busy_hands)
+    performance, clip, about = cast.play(plan.identity, clip_seed, settings.frames, heldout, busy_hands=busy)
     meta = asdict(plan) | about | {"seed": settings.seed, "clip_seed": clip_seed, "format_version": FORMAT_VERSION}
     return write_clip(performance, clip, meta)
 

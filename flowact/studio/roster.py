@@ -12,12 +12,13 @@ SPLITS = ("train", "val", "sentences")
 """train; val: unseen people saying unseen sentences; sentences: known people saying unseen sentences."""
 
 _CLIPS_PER_SHARD = 32
+_GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
 class DatasetSettings:
     """What is rendered: `identities` people from number `first` on, `takes` clips each of `frames` frames, square
-    pictures of `size`; with `busy_hands`, of people who gesture all the time.
+    pictures of `size`. The share `busy_hands` of the people gesture all the time.
     """
 
     identities: int
@@ -26,13 +27,15 @@ class DatasetSettings:
     size: int = 256
     seed: int = 0
     first: int = 0
-    busy_hands: bool = False
+    busy_hands: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("identities", 1), ("takes", 1), ("frames", 1), ("size", 64), ("seed", 0), ("first", 0)):
             got = getattr(self, name)
             if got < least:
                 raise ConfigError(f"dataset setting {name} is {got}; expected at least {least}: choose a larger value")
+        if not 0 <= self.busy_hands <= 1:
+            raise ConfigError(f"dataset setting busy_hands is {self.busy_hands}; expected a share of people, 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ def kind_of(identity: int) -> str:
 def is_held_out(identity: int) -> bool:
     """True for the people whom training never sees: one in sixteen."""
     return identity % 16 == 7
+
+
+def has_busy_hands(identity: int, share: float) -> bool:
+    """True for that share of any run of people, whatever else their numbers decide."""
+    return (identity * _GOLDEN) % 1 < share
 
 
 def plan_shards(settings: DatasetSettings) -> list[ShardPlan]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flowact.core.errors import ConfigError
-from flowact.studio.roster import DatasetSettings, is_held_out, kind_of, plan_shards
+from flowact.studio.roster import DatasetSettings, has_busy_hands, is_held_out, kind_of, plan_shards
 
 
 def test_every_clip_is_planned_once_and_held_out_people_stay_out_of_training():
@@ -33,3 +33,13 @@ def test_more_people_can_be_added_to_a_set():
     clips = [clip for shard in shards for clip in shard.clips]
     assert sorted({clip.identity for clip in clips}) == list(range(100, 140))
     assert all((clip.split == "val") == is_held_out(clip.identity) for clip in clips)
+
+
+def test_the_share_with_busy_hands_is_met_among_puppets_and_held_out_people_too():
+    for chosen in (range(5000), range(4, 5000, 5), range(7, 5000, 16)):
+        share = sum(has_busy_hands(identity, 0.3) for identity in chosen) / len(chosen)
+        assert abs(share - 0.3) < 0.03
+    assert not any(has_busy_hands(identity, 0.0) for identity in range(100))
+    assert all(has_busy_hands(identity, 1.0) for identity in range(100))
+    with pytest.raises(ConfigError, match="share"):
+        DatasetSettings(identities=1, takes=1, busy_hands=1.5)

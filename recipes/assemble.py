@@ -17,12 +17,10 @@ from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
 from flowact.stream.avatar import Avatar, AvatarConfig
+from recipes import motion
 from recipes.encode import run_model
 from recipes.nano import (
     BANK,
-    MOTION_BANK,
-    MOTION_NOISE_SCALE,
-    MOTION_PLAN,
     MOUTH_NOISE_SCALE,
     NOISE_SCALE,
     STUDENT_PLAN,
@@ -48,9 +46,9 @@ def main(
     config = AvatarConfig(
         plan=STUDENT_PLAN if student else replace(TEACHER_PLAN, micro_steps=micro_steps),
         bank=BANK,
-        motion_plan=MOTION_PLAN,
-        motion_bank=MOTION_BANK,
-        motion_noise_scale=MOTION_NOISE_SCALE,
+        motion_plan=motion.PLAN,
+        motion_bank=motion.BANK,
+        motion_noise_scale=motion.NOISE_SCALE,
         guidance="embedded" if student else ("none" if guidance == 1 else "voice"),
         guidance_weight=guidance,
         noise_scale=noise_scale,

@@ -1,7 +1,7 @@
 """The default model, `flowact-nano`, chapter by chapter, as FlowAct-R1 tells it. `make train-nano` runs them all.
 
-(recipes.perform) -> motion; codec -> (recipes.encode) -> backbone: full visibility, autoregressive adaptation with
-generated memory, audio-motion alignment -> student: one guided evaluation per stair.
+codec -> (recipes.encode) -> backbone: full visibility, autoregressive adaptation with
+generated memory, audio-motion alignment -> student: one guided evaluation per stair. `recipes/motion.py` stands beside.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowact.core.clock import CHUNKS_IN_STREAM, FRAMES_PER_LATENT
+from flowact.core.clock import CHUNKS_IN_STREAM
 from flowact.core.errors import ConfigError
 from flowact.diffusion.guidance import EmbeddedGuidance, NoGuidance
 from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
@@ -23,7 +23,6 @@ from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
-from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
 from flowact.rollout.generate import Serving
@@ -40,20 +39,15 @@ from flowact.train.stage import Batch, Place, RunContext, Stage, Update
 from recipes.encode import run_model
 
 BANK = BankConfig(long=3, short=1)
-MOTION_BANK = BankConfig(long=0, short=12)
 SHIFT = 2.0
 TEACHER_PLAN = Staircase(micro_steps=2, shift=SHIFT)
 STUDENT_PLAN = Staircase(micro_steps=1, shift=SHIFT)
-MOTION_PLAN = Staircase(chunks=1, micro_steps=2, shift=SHIFT)
-MOTION_NOISE_SCALE = 0.7
 ROWS = 12
-MOTION_ROWS = 64
 DROP = 0.1
 ROUGHNESS = 0.3
 DRIFT = 0.4
 STREAMED = 12
-"""Chunks that generated memory streams through, from a real memory on: further on, a stream has left the clip's pose
-for one as good, and what follows it in the clip no longer follows."""
+"""Chunks that generated memory streams through, from a real memory on. True motion keeps it to its pose."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 NOISE_SCALE, MOUTH_NOISE_SCALE = 0.7, 0.5
@@ -264,43 +258,6 @@ def backbone(context: RunContext) -> list[Stage]:
     ]
 
 
-def motion(context: RunContext) -> Stage:
-    """What a person does, from voice and prompt. `--data` is a folder of recipes.perform: no picture is needed."""
-    store = LatentStore.load(context.data / "train")
-    if context.start_from is None:
-        codec, net = measured_motion_codec(store), MMDiT(motion_config(store))
-    else:
-        codec = load_model(MotionCodec, context.start_from / "motion_codec")
-        net = load_model(MMDiT, context.start_from / "motion")
-    net = net.to(context.device)
-    unchanged = Anchor(AnchorConfig(net.config.latent_channels, net.config.grid))
-
-    def cutter_of(scores: LatentStore) -> WindowCutter:
-        return WindowCutter(in_latents_of_motion(scores, codec), unchanged, MOTION_BANK, chunks=1)
-
-    cutter, held_out = cutter_of(store), cutter_of(LatentStore.load(context.data / "val"))
-    judged = next(held_out.batches(256, Place(seed=0))).to(context.device)
-
-    def learn(batch: Batch, step: int) -> Loss:
-        window = prepared(batch, context.device)
-        window = replace(window, bank=roughen_memory(window.bank, ROUGHNESS))
-        level = warp(torch.rand(len(window.clean), 1), SHIFT).to(window.clean)
-        return flow_loss(net, window, level, torch.randn_like(window.clean))
-
-    return Stage(
-        name="motion",
-        networks={"motion": net},
-        make_batches=lambda place: windows(cutter, MOTION_ROWS, place),
-        updates=(Update(("motion",), learn, optim=optim(1.0, warmup_hold_decay(0.02, 0.6, 0.02)), ema_decay=0.998),),
-        train_steps=20_000,
-        minutes=context.minutes,
-        evaluate=lambda step: flow_report(net, judged),
-        evaluate_every=500,
-        export=lambda folder: export_motion(net, codec, folder),
-        entry_points=("remember",),
-    )
-
-
 def student(context: RunContext) -> Stage:
     """One guided evaluation per stair, by regression on the teacher in `<out>/../backbone/align/model`."""
     store = LatentStore.load(context.data / "train")
@@ -349,41 +306,6 @@ def backbone_config(store: LatentStore) -> MMDiTConfig:
         sees_colours=True,
         motion_dim=store.motion.shape[-1],
     )
-
-
-def motion_config(store: LatentStore) -> MMDiTConfig:
-    """A small network for latents of one cell."""
-    return MMDiTConfig(
-        width=256,
-        depth=5,
-        heads=4,
-        latent_channels=MotionCodecConfig().latents,
-        grid=1,
-        patch=1,
-        audio_dim=store.audio.shape[-1],
-        text_dim=store.text.shape[-1],
-        audio_tokens=1,
-        text_tokens=1,
-    )
-
-
-def measured_motion_codec(store: LatentStore) -> MotionCodec:
-    """The directions in which bodies move, in a store of performances."""
-    codec = MotionCodec(MotionCodecConfig())
-    codec.measure(motion_of(store)[::2].flatten(0, 1).float())
-    return codec
-
-
-def in_latents_of_motion(store: LatentStore, codec: MotionCodec) -> LatentStore:
-    """A store of performances with latents of the codec in place of motion itself."""
-    latents = codec.encode(motion_of(store).float()).half()[:, None]
-    nothing = torch.zeros_like(latents[:, :, 0])
-    return replace(store, latents=latents, rests=nothing, looks=nothing)
-
-
-def motion_of(store: LatentStore) -> Tensor:
-    """Motion [N, T, 4, M] of a store of performances."""
-    return store.latents[:, 0].flatten(2).unflatten(-1, (FRAMES_PER_LATENT, -1))
 
 
 def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
@@ -439,12 +361,6 @@ def export(net: MMDiT, anchor: Anchor, folder: Path) -> None:
     """Write the backbone and the anchor that it was trained with."""
     save_model(net, net.config, folder / "backbone", torch.bfloat16)
     save_model(anchor, anchor.config, folder / "anchor", torch.float32)
-
-
-def export_motion(net: MMDiT, codec: MotionCodec, folder: Path) -> None:
-    """Write the network for motion and the codec that it was trained with."""
-    save_model(net, net.config, folder / "motion", torch.bfloat16)
-    save_model(codec, codec.config, folder / "motion_codec", torch.float32)
 
 
 def teacher_folder(out: Path) -> Path:

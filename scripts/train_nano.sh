@@ -23,7 +23,7 @@ flowact studio render "$work/data" --identities "$identities" --takes "$takes" -
 train audio.hearing "$work/speech" "$work/runs/audio" "$(share 0.02)"
 train text.reading "$work/data" "$work/runs/text" "$(share 0.01)"
 [ -f "$work/scores/val/store.json" ] || python -m recipes.perform "$work/runs" "$work/scores" --workers "$workers"
-train nano.motion "$work/scores" "$work/runs/motion" "$(share 0.06)"
+train motion.moving "$work/scores" "$work/runs/motion" "$(share 0.06)"
 train nano.codec "$work/data" "$work/runs/codec" "$(share 0.28)"
 [ -f "$work/latents/val/store.json" ] || python -m recipes.encode "$work/data" "$work/runs" "$work/latents"
 train nano.backbone "$work/latents" "$work/runs/backbone" "$(share 0.45)"

@@ -7,8 +7,21 @@ from torch import Tensor
 
 from flowact.core.motion import MOTION_WIDTH
 from flowact.core.types import Conditions, Frames
+from flowact.models.mmdit.config import MMDiTConfig
 
 CHANNELS, GRID, AUDIO, TEXT, MOTION = 4, 4, 6, 5, MOTION_WIDTH
+SMALL_MMDIT = MMDiTConfig(
+    width=48,
+    depth=2,
+    heads=2,
+    dual_blocks=1,
+    latent_channels=CHANNELS,
+    grid=GRID,
+    patch=2,
+    audio_dim=AUDIO,
+    text_dim=TEXT,
+    motion_dim=MOTION,
+)
 
 
 class FakeBackbone:

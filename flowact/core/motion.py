@@ -1,7 +1,8 @@
 """Motion: what a body does in one frame, as numbers that know nothing of whose body it is.
 
 It stands between words, voice and picture: a small network says from voice and prompt what the person does, and the
-backbone shows it on the person of the portrait (docs/decisions/0011).
+backbone shows it on the person of the portrait (docs/decisions/0011). Where hands are on the picture is agreed by one
+camera, `hand_points`: pictures to learn from are told as that camera would have seen them (`aim_hands`, 0013).
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 MOTION_TRACKS = {
     "visemes": 15,
@@ -45,7 +49,15 @@ MOTION_SCALE = {
     "curl": 4.0,
 }
 """Brings weights in 0..1, degrees and shoulder widths to a spread of about one."""
+HAND_REACH = (0.0, 0.27, 0.5)
+"""Points along a hand, in shoulder widths from the wrist: wrist, middle knuckle, fingertip."""
 _OF_HANDS = ("wrist", "palm", "fingers", "curl")
+_CAMERA = ((0.963, 0.02, -0.005, 0.499), (0.002, -1.066, -0.068, 0.919))
+"""Column and row in shares of the picture from x, y, z and 1: measured on the studio's head-and-shoulders framing."""
+_HANGING = ((0.5, -1.5, 0.0), (-0.5, -1.5, 0.0))
+"""Wrists (left, right) of arms at rest, out of the picture."""
+_RISEN = 0.2
+"""How far up a hand is that its place on the picture counts in full."""
 
 
 def motion_slice(track: str) -> slice:
@@ -67,6 +79,41 @@ def pack_motion(tracks: Mapping[str, Any]) -> NDArray[np.float32]:
     return np.concatenate(columns, 1)
 
 
-def unpack_motion(motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """The inverse of `pack_motion`, {track: [F, width]}; tracks of hands stay multiplied by how far these are up."""
-    return {name: motion[:, motion_slice(name)] / MOTION_SCALE[name] for name in MOTION_TRACKS}
+def hand_points(motion: Tensor) -> Tensor:
+    """The points of both hands as the agreed camera sees them: motion [..., M] -> column and row in shares of the
+    picture, [..., 2, len(HAND_REACH), 2].
+    """
+    motion = motion.float()
+    up = motion[..., motion_slice("hand_active")] / MOTION_SCALE["hand_active"]
+    wrist, fingers = (
+        motion[..., motion_slice(n)].unflatten(-1, (2, 3)) / MOTION_SCALE[n] for n in ("wrist", "fingers")
+    )
+    hanging, reach, camera = (torch.tensor(x, device=motion.device) for x in (_HANGING, HAND_REACH, _CAMERA))
+    wrist = wrist + (1 - up)[..., None] * hanging
+    points = wrist[..., None, :] + reach[:, None] * fingers[..., None, :]
+    seen: Tensor = F.linear(points, camera[:, :3], camera[:, 3])
+    return seen
+
+
+def aim_hands(motion: Tensor, seen: Tensor) -> Tensor:
+    """Move wrists and fingers of motion [F, M] to where the agreed camera would see them as they were seen.
+
+    Every clip has a camera and a build of its own, so the same wrist lies up to a hand's breadth elsewhere on another
+    picture; a network told of wrists alone could only smear hands over all of these places.
+
+    Args:
+        motion: as `pack_motion` gives it.
+        seen: [F, 2, 2, 2] wrist and middle knuckle of the left and the right hand, column and row in shares of the
+            picture; NaN where unknown.
+
+    Returns:
+        The motion of the same shape, changed as little as it takes; hands that hang keep their zeros.
+    """
+    moved = motion.clone()
+    up = motion[:, motion_slice("hand_active")] / MOTION_SCALE["hand_active"]
+    share = (up / _RISEN).clamp(0, 1)[..., None]
+    back = torch.linalg.pinv(torch.tensor(_CAMERA)[:, :3]).T
+    for name, point, reach in (("wrist", 0, 1.0), ("fingers", 1, HAND_REACH[1])):
+        off = (seen[:, :, point] - hand_points(moved)[:, :, point]).nan_to_num()
+        moved[:, motion_slice(name)] += (share * (off @ back) * (MOTION_SCALE[name] / reach)).flatten(1)
+    return moved

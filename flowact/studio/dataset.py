@@ -33,7 +33,7 @@ from flowact.studio.roster import (
 if TYPE_CHECKING:
     from flowact.studio.cast import Cast
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raised whenever the same settings would give other files."""
 
 _MANIFEST = "manifest.json"

@@ -42,6 +42,8 @@ def label_clip(
         pupil = character.eye_centres[SIDES.index(letter)] + np.asarray([0, 0, character.eye_radius])
         points[f"iris_{side}"] = poser.at(f"eye.{letter}", pupil).astype(np.float32)
         points[f"wrist_{side}"] = poser.at(f"wrist.{letter}").astype(np.float32)
+        middle = character.skeleton.middle[SIDES.index(letter)]
+        points[f"knuckle_{side}"] = poser.at(f"wrist.{letter}", middle).astype(np.float32)
     pixels = {name: scene.project(position, size) for name, position in points.items()}
     rest = {name: character.positions[character.points[name]] for name in names}
     return RenderedClip(

@@ -213,4 +213,6 @@ LANDMARKS = [
     "brow_right",
     "wrist_left",
     "wrist_right",
+    "knuckle_left",
+    "knuckle_right",
 ]

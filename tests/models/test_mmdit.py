@@ -8,20 +8,9 @@ from flowact.core.types import Frames, Role
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.mmdit.config import SIZES, MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
-from tests.fakes import MOTION, random_conditions
+from tests.fakes import SMALL_MMDIT, random_conditions
 
-SMALL = MMDiTConfig(
-    width=48,
-    depth=3,
-    heads=2,
-    dual_blocks=1,
-    latent_channels=4,
-    grid=4,
-    patch=2,
-    audio_dim=6,
-    text_dim=5,
-    motion_dim=MOTION,
-)
+SMALL = replace(SMALL_MMDIT, depth=3)
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from flowact.core.motion import MOTION_WIDTH
-from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.weights import WEIGHTS_FILE, save_model
 from flowact.train.data.latents import LatentStore
 from flowact.train.distributed import Ranks, connect
 from flowact.train.loop import Trainer, train_stages
 from flowact.train.stage import RunContext
 from recipes import nano
+from tests.fakes import SMALL_MMDIT
 from tests.train.fakes_train import make_net, make_stage
 
 MATRIX_LRS = {"adamw": None, "muon": 0.02}
@@ -61,19 +61,7 @@ def train_backbone(out: Path, ranks: Ranks) -> list[int]:
     for split in ("train", "val"):
         make_store().save(data / split)
     nano.ROWS = 2
-    nano.backbone_config = lambda store: MMDiTConfig(
-        width=24,
-        depth=2,
-        heads=2,
-        dual_blocks=1,
-        latent_channels=4,
-        grid=4,
-        patch=2,
-        audio_dim=6,
-        text_dim=5,
-        sees_colours=True,
-        motion_dim=MOTION_WIDTH,
-    )
+    nano.backbone_config = lambda store: replace(SMALL_MMDIT, width=24, sees_colours=True)
     stages = nano.backbone(RunContext(data, out, torch.device("cpu")))
     short = [replace(stage, train_steps=2, evaluate_every=2) for stage in stages]
     return [outcome.step for outcome in train_stages(short, out, ranks)]

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowact.core.errors import ShapeError
 from flowact.core.types import Conditions, Frames, Role
 from flowact.models.mmdit.blocks import Block, Scene
 from flowact.models.mmdit.config import MMDiTConfig
@@ -134,9 +135,11 @@ class MMDiT(nn.Module):
 
     def _colours(self, frames: Frames) -> Tensor | float:
         """The portrait's colours, those of each place and the palette of all of it: [B, 1, N, D]."""
-        if not self.config.sees_colours or frames.colours is None:
+        if not self.config.sees_colours or bool((frames.role == Role.STREAM).all()):
             return 0.0
         small = frames.colours
+        if small is None:
+            raise ShapeError("this backbone sees the portrait's colours; expected them in the memory, got none")
         here: Tensor = self.colours_in(self._patch(F.pixel_unshuffle(small, 2)[:, None]))
         palette: Tensor = self.palette_in(F.adaptive_avg_pool2d(small, _PALETTE).flatten(1).to(here.dtype))
         return here + palette[:, None, None]

@@ -187,6 +187,8 @@ def _landmarks(drawn: _Drawn) -> Points:
         "chin": drawn.skull[7],
         "wrist_left": drawn.hands[0].wrist,
         "wrist_right": drawn.hands[1].wrist,
+        "knuckle_left": drawn.hands[0].knuckles[1],
+        "knuckle_right": drawn.hands[1].knuckles[1],
     }
     for name, eye in (("left", left), ("right", right)):
         named |= {f"eye_{name}_{part}": getattr(eye, part) for part in ("inner", "outer", "top", "bottom")}

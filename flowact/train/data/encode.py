@@ -14,7 +14,7 @@ from torch import Tensor
 from flowact.core.clock import FPS, FRAMES_PER_LATENT
 from flowact.core.device import choose_precision
 from flowact.core.errors import ConfigError
-from flowact.core.motion import pack_motion
+from flowact.core.motion import aim_hands, pack_motion
 from flowact.models.anchor import small_colours
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.text.encoder import TextEncoder
@@ -60,7 +60,9 @@ def encode_shards(
         heard = hearing.encode_all(torch.from_numpy(sample.audio)[None].to(device))[0]
         audio.append(heard.unflatten(0, (-1, FRAMES_PER_LATENT)).half().cpu())
         weight.append(torch.from_numpy(cell_weights(sample.tracks, sample.frames.shape[1])).half())
-        motion.append(torch.from_numpy(pack_motion(sample.tracks)).unflatten(0, (-1, FRAMES_PER_LATENT)).half())
+        motion.append(
+            motion_on_picture(sample.tracks, sample.frames.shape[1]).unflatten(0, (-1, FRAMES_PER_LATENT)).half()
+        )
         captions.append(captions_by_latent(sample.meta["captions"], words, latents[-1].shape[1]))
         meta.append({k: sample.meta[k] for k in ("identity", "kind", "split", "segments", "voice") if k in sample.meta})
         meta[-1]["key"] = sample.key
@@ -117,6 +119,13 @@ def cell_weights(tracks: dict[str, Any], size: int) -> np.ndarray:
             (x0, y0), (x1, y1) = low[f], high[f]
             weight[f // FRAMES_PER_LATENT, y0:y1, x0:x1] = value
     return weight / weight.mean((1, 2), keepdims=True)
+
+
+def motion_on_picture(tracks: Mapping[str, Any], size: int) -> Tensor:
+    """Motion [F, M] of a clip of `size` pixels, with hands where the pictures show them (docs/decisions/0013)."""
+    points = [[f"{point}_{side}" for point in ("wrist", "knuckle")] for side in ("left", "right")]
+    seen = tracks["landmarks"][:, [[LANDMARKS.index(name) for name in hand] for hand in points]]
+    return aim_hands(torch.from_numpy(pack_motion(tracks)), torch.from_numpy(seen) / size)
 
 
 def _hand_boxes(tracks: dict[str, Any]) -> list[np.ndarray]:

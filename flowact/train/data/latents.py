@@ -65,6 +65,9 @@ class LatentStore:
             raise ConfigError(
                 f"{folder} is not a latent store (no store.json). Make one with: python -m recipes.encode"
             )
+        missing = [name for name in ARRAYS if not (folder / f"{name}.npy").is_file()]
+        if missing:
+            raise ConfigError(f"{folder} lacks {', '.join(missing)}: an older version made it; make it anew")
         arrays = {name: torch.from_numpy(np.load(folder / f"{name}.npy")) for name in ARRAYS}
         info = json.loads((folder / "store.json").read_text())
         captions = [[(int(a), int(b), int(c)) for a, b, c in clip] for clip in info["captions"]]

@@ -23,7 +23,7 @@ from flowact.train.data.performances import perform
 from flowact.train.distributed import Ranks
 from flowact.train.loop import train_stages
 from flowact.train.stage import RunContext
-from recipes import nano
+from recipes import motion
 
 CLIPS, FRAMES = 6, 96
 
@@ -39,8 +39,8 @@ def store() -> LatentStore:
 def test_a_performance_is_its_own_latents_beside_what_was_said_and_asked(store: LatentStore) -> None:
     assert store.latents.shape == (CLIPS, 1, FRAMES // 4, 4 * MOTION_WIDTH, 1, 1)
     assert store.audio.shape[:3] == (CLIPS, FRAMES // 4, 4)
-    motion = nano.motion_of(store)
-    up = motion[..., motion_slice("hand_active")].float() / MOTION_SCALE["hand_active"]
+    moves = motion.motion_of(store)
+    up = moves[..., motion_slice("hand_active")].float() / MOTION_SCALE["hand_active"]
     assert 0 <= float(up.min()) <= float(up.max()) <= 1.01
     for clip in store.captions:
         assert {latent for first, last, _ in clip for latent in range(first, last)} == set(range(FRAMES // 4))
@@ -52,13 +52,13 @@ def test_the_recipe_learns_from_them_and_leaves_network_and_codec(
     for split in ("train", "val"):
         store.save(tmp_path / "data" / split)
     small = MMDiTConfig(width=24, depth=1, heads=2, dual_blocks=1, latent_channels=96, grid=1, patch=1, text_dim=16)
-    monkeypatch.setattr(nano, "motion_config", lambda _: replace(small, audio_dim=store.audio.shape[-1]))
-    monkeypatch.setattr(nano, "MOTION_ROWS", 4)
-    stage = nano.motion(RunContext(tmp_path / "data", tmp_path / "run", torch.device("cpu")))
+    monkeypatch.setattr(motion, "sizes", lambda _: replace(small, audio_dim=store.audio.shape[-1]))
+    monkeypatch.setattr(motion, "ROWS", 4)
+    stage = motion.moving(RunContext(tmp_path / "data", tmp_path / "run", torch.device("cpu")))
     train_stages([replace(stage, train_steps=2, evaluate_every=2)], tmp_path / "run", Ranks())
-    folder = tmp_path / "run" / "motion" / "model"
+    folder = tmp_path / "run" / "moving" / "model"
     codec = load_model(MotionCodec, folder / "motion_codec")
-    motion = nano.motion_of(store)[:, :1].float()
-    kept = codec.decode(codec.encode(motion))
-    assert float((kept - motion).square().mean()) < 0.1 * float(motion.square().mean())
+    moves = motion.motion_of(store)[:, :1].float()
+    kept = codec.decode(codec.encode(moves))
+    assert float((kept - moves).square().mean()) < 0.1 * float(moves.square().mean())
     assert load_model(MMDiT, folder / "motion").config.latent_channels == 96

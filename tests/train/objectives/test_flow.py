@@ -7,12 +7,11 @@ import torch
 from flowact.core.types import Conditions
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
-from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.rollout.window import Window, drift_memory, drop_conditions, roughen_memory
 from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
 from flowact.train.objectives.segment import SegmentDistillation
-from tests.fakes import MOTION, random_conditions
+from tests.fakes import SMALL_MMDIT, random_conditions
 
 ROWS = 4
 
@@ -20,19 +19,7 @@ ROWS = 4
 @pytest.fixture
 def net() -> MMDiT:
     torch.manual_seed(0)
-    sizes = MMDiTConfig(
-        width=48,
-        depth=2,
-        heads=2,
-        dual_blocks=1,
-        latent_channels=4,
-        grid=4,
-        patch=2,
-        audio_dim=6,
-        text_dim=5,
-        motion_dim=MOTION,
-    )
-    return MMDiT(sizes)
+    return MMDiT(SMALL_MMDIT)
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flowact.core.clock import CHUNKS_IN_STREAM
+from flowact.core.clock import CHUNKS_IN_STREAM, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
+from flowact.core.motion import MOTION_WIDTH
 from flowact.diffusion.guidance import EmbeddedGuidance, NoGuidance
 from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
 from flowact.diffusion.plan import Staircase
@@ -47,7 +49,7 @@ DROP = 0.1
 ROUGHNESS = 0.3
 DRIFT = 0.4
 STREAMED = 12
-"""Chunks that generated memory streams through, from a real memory on. True motion keeps it to its pose."""
+"""Chunks that generated memory streams through at most, from a real memory on. True motion keeps it to its pose."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 NOISE_SCALE, MOUTH_NOISE_SCALE = 0.7, 0.5
@@ -130,25 +132,33 @@ def codec(context: RunContext) -> list[Stage]:
 
 
 def decoder(context: RunContext) -> Stage:
-    """A decoder that draws what the backbone leaves: its latents are frozen, so no backbone is lost.
+    """A decoder that draws what the backbone leaves, told what the body does: its latents are frozen, so no backbone
+    is lost.
 
     `--data` is a folder of recipes.encode; codec, backbone and the decoded frames are those of the runs beside `<out>`.
-    Three chunks in five are made by the serving loop; mouths count most. It may start from another decoder.
+    Three chunks in five are made by the serving loop; mouths and hands count most. It may start from another decoder.
     """
     runs = context.out.parent
-    store = LatentStore.load(context.data / "train")
     folder = run_model(runs, "backbone")
     teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
-    cutter = WindowCutter(store, load_model(Anchor, folder / "anchor"), BANK, CHUNKS_IN_STREAM)
+    anchor = load_model(Anchor, folder / "anchor")
     begin = run_model(runs, "codec") if context.start_from is None else context.start_from / "codec"
-    net = load_model(VideoVAE, begin).to(context.device)
+    net = told_of_motion(load_model(VideoVAE, begin)).to(context.device)
     for frozen in (net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser):
         frozen.requires_grad_(False)
-    dreams = dream(teacher, served(cutter.anchor, context.device), cutter, lead=LEAD)
-    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, latent_noise=0.2)).to(context.device)
-    held_out = FrameBatches(FrameStore.open(runs / "frames" / "val"), clips=8, crop_px=256, tint=0.0)
-    judged = held_out.draw(np.random.default_rng(0))
-    reader = CodecObjective(net.config.latent_channels).to(context.device)
+
+    def dreamt(split: str, **how: Any) -> DreamBatches:
+        store = LatentStore.load(context.data / split)
+        cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
+        dreams = dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
+        return DreamBatches(FrameStore.open(runs / "frames" / split), store.latents, store.motion, dreams, **how)
+
+    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, latent_noise=0.2))
+    objective = objective.to(context.device)
+    judged = {
+        name: next(iter(dreamt("val", clips=12, crop_cells=anchor.config.grid, dreamt_share=share)(Place(seed=0))))
+        for name, share in (("real", 0.0), ("dreamt", 1.0))
+    }
 
     def learn(batch: Batch, step: int) -> Loss:
         return objective(net, batch)
@@ -156,14 +166,16 @@ def decoder(context: RunContext) -> Stage:
     def evaluate(step: int) -> dict[str, float]:
         net.normaliser.eval()  # its statistics are part of the latents that must not change
         net.look_normaliser.eval()
-        with torch.inference_mode():
-            _, found = reader(net, {k: v.to(context.device) for k, v in judged.items()})
-        return {name: float(value) for name, value in found.items() if name.startswith("psnr")}
+        found: dict[str, float] = {}
+        for name, batch in judged.items():
+            _, metrics = objective(net, {k: v.to(context.device) for k, v in batch.items()})
+            found |= {f"{name}_{k}": float(v) for k, v in metrics.items() if k.startswith(("psnr", "read_drawn"))}
+        return found
 
     return Stage(
         name="decoder",
         networks={"codec": net, "objective": objective},
-        make_batches=DreamBatches(FrameStore.open(runs / "frames" / "train"), store.latents, dreams),
+        make_batches=dreamt("train", clips=6, crop_cells=10),
         updates=(
             Update(
                 ("codec", "objective"),
@@ -201,7 +213,7 @@ def backbone(context: RunContext) -> list[Stage]:
         ("backbone", net),
         served(anchor, context.device),
         cutter,
-        WindowCutter(store, anchor, BANK, STREAMED),
+        WindowCutter(store, anchor, BANK, min(STREAMED, store.length // LATENTS_PER_CHUNK)),
     )
 
     held_out = WindowCutter(LatentStore.load(context.data / "val"), anchor, BANK, CHUNKS_IN_STREAM)
@@ -271,7 +283,7 @@ def student(context: RunContext) -> Stage:
         ("backbone", net),
         Serving(STUDENT_PLAN, EmbeddedGuidance(VOICE_WEIGHT), calm(anchor, context.device)),
         cutter,
-        WindowCutter(store, anchor, BANK, STREAMED),
+        WindowCutter(store, anchor, BANK, min(STREAMED, store.length // LATENTS_PER_CHUNK)),
     )
     distillation = SegmentDistillation(teacher, TEACHER_PLAN, anchor.mouth.to(context.device))
 
@@ -314,6 +326,15 @@ def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
         return MMDiT(backbone_config(store)).to(context.device), measured_anchor(store)
     net = load_model(MMDiT, context.start_from / "backbone").to(context.device)
     return net, load_model(Anchor, context.start_from / "anchor")
+
+
+def told_of_motion(codec: VideoVAE) -> VideoVAE:
+    """The codec with a decoder that can be told what the body does; what is new says nothing yet."""
+    if codec.config.motion_dim:
+        return codec
+    net = VideoVAE(replace(codec.config, motion_dim=MOTION_WIDTH))
+    net.load_state_dict({**net.state_dict(), **codec.state_dict()})
+    return net
 
 
 def served(anchor: Anchor, device: torch.device) -> Serving:

@@ -26,6 +26,7 @@ from flowact.evaluate.subjects import take_evenly
 from flowact.models.video_vae.model import VideoVAE
 from flowact.stream.session import to_frames, to_pixels
 from flowact.studio.dataset import find_shards
+from flowact.train.data.encode import motion_on_picture
 
 _SHEET_CLIPS, _COLUMNS = 6, 6
 _READ_FRAMES = 20 * FRAMES_PER_LATENT
@@ -84,8 +85,9 @@ def evaluate_codec(
     return write_report(out, f"codec on {len(coded)} clips of split {split}", lines, details)
 
 
-def code(codec: VideoVAE, frames: Frames) -> tuple[Frames, list[float]]:
-    """Encode a clip [F, H, W, 3] with its first frame as portrait, decode it by chunks; F is cut to whole chunks.
+def code(codec: VideoVAE, frames: Frames, tracks: dict[str, Float]) -> tuple[Frames, list[float]]:
+    """Encode a clip [F, H, W, 3] with its first frame as portrait, decode it by chunks; F is cut to whole chunks. A
+    decoder that can be told what the body does is told the truth of the clip's `tracks`.
 
     Returns:
         The decoded frames, and the seconds that decoding each chunk took.
@@ -93,13 +95,15 @@ def code(codec: VideoVAE, frames: Frames) -> tuple[Frames, list[float]]:
     device = choose_device()
     precision = choose_precision(device)
     latents = encode(codec, frames[: len(frames) // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK])
+    motion = motion_on_picture(tracks, frames.shape[1])[: FRAMES_PER_LATENT * latents.shape[1]]
+    motion = motion.unflatten(0, (-1, FRAMES_PER_LATENT))[None].to(device)
     made: list[Frames] = []
     seconds: list[float] = []
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
         state = codec.initial_decode_state(to_pixels(frames[None, :1], device)[:, 0])
-        for chunk in latents.split(LATENTS_PER_CHUNK, 1):
+        for chunk, told in zip(latents.split(LATENTS_PER_CHUNK, 1), motion.split(LATENTS_PER_CHUNK, 1)):
             begun = time.perf_counter()
-            clip, state = codec.decode(chunk.float(), state)
+            clip, state = codec.decode(chunk.float(), state, told)
             made.append(to_frames(clip[0]))
             seconds.append(time.perf_counter() - begun)
     return np.concatenate(made), seconds
@@ -129,7 +133,7 @@ def _mouths(codec: VideoVAE, entries: Sequence[Entry], frames: int | None = None
 
 
 def _measure(codec: VideoVAE, judges: Judges, key: str, frames: Frames, tracks: dict[str, Float]) -> _Coded:
-    made, seconds = code(codec, frames)
+    made, seconds = code(codec, frames, tracks)
     true, boxes = frames[: len(made)], tracks["mouth_box"][: len(made)]
     still = np.broadcast_to(frames[0], true.shape)
     shown = take_evenly(len(made), _COLUMNS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from flowact.core.clock import LATENTS_PER_CHUNK
+from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.errors import ShapeError
 from flowact.speed.decoder_graph import DecoderGraph
 from flowact.speed.float32 import addresses_in_float32
@@ -61,12 +61,16 @@ class FastCodec:
         memory = tuple(x.float().contiguous() for x in state.memory)
         return state._replace(pixels=plain[0], features_8=plain[1], features_16=plain[2], memory=memory)
 
-    def decode(self, latents: Tensor, state: DecodeState, every: int = 1) -> tuple[Tensor, DecodeState]:
-        """As `VideoVAE.decode`, but the clip [B, 4T / every, 3, H, W] is uint8: 0..255 stands for -1..1.
+    def decode(
+        self, latents: Tensor, state: DecodeState, motion: Tensor | None = None, every: int = 1
+    ) -> tuple[Tensor, DecodeState]:
+        """As `VideoVAE.decode`, but the clip [B, 4T / every, 3, H, W] is uint8: 0..255 stands for -1..1, and a decoder
+        that can be told of motion must be.
 
         Raises:
-            ShapeError: the latents do not fit the portrait in `state` or the codec.
+            ShapeError: the latents do not fit the portrait in `state` or the codec, or motion is missing.
         """
+        told = self._told(latents, motion)
         expected = (self.config.latent_channels, *state.features_16.shape[-2:])
         fits = latents.ndim == 5 and latents.shape[2:] == expected and len(latents) == len(state.pixels)
         if not fits or state.pixels.shape[-2:] != (self._size, self._size) or every not in SKIPS:
@@ -76,13 +80,21 @@ class FastCodec:
                 f"every in {SKIPS}; make the state from a portrait of this model's size."
             )
         graph = self._graph(latents.shape[1], every)
-        rows = [
-            graph(*(x[i : i + 1] for x in (latents, state.pixels, state.features_8, state.features_16, *state.memory)))
-            for i in range(len(latents))
-        ]
+        given = (latents, state.pixels, state.features_8, state.features_16, *state.memory, *told)
+        rows = [graph(*(x[i : i + 1] for x in given)) for i in range(len(latents))]
         frames, *memory = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*rows))
         clip = frames.unflatten(0, (len(latents), -1)).permute(0, 1, 4, 2, 3)
         return clip, state._replace(memory=tuple(memory))
+
+    def _told(self, latents: Tensor, motion: Tensor | None) -> tuple[Tensor, ...]:
+        """What a graph takes last: motion, if this decoder can be told of it."""
+        if not self.config.motion_dim:
+            return ()
+        expected = (*latents.shape[:2], FRAMES_PER_LATENT, self.config.motion_dim)
+        if motion is None or motion.shape != expected:
+            got = None if motion is None else tuple(motion.shape)
+            raise ShapeError(f"FastCodec.decode: got motion {got}, expected {expected}; give that of the chunk.")
+        return (motion.float(),)
 
     def _graph(self, time: int, every: int) -> Graph:
         """The graph for `time` latent frames, loaded at the first use."""
@@ -103,6 +115,7 @@ def decoder_graph(codec: VideoVAE, size: int, time: int, every: int) -> ov.Model
         (1, c.reference_width_8, size // 8, size // 8),
         (1, c.reference_width_16, coarse, coarse),
         *[(1, c.trunk_width, coarse, coarse)] * c.trunk_blocks,
+        *([(1, time, FRAMES_PER_LATENT, c.motion_dim)] if c.motion_dim else []),
     ]
     example = [torch.rand(*s) for s in sizes]
     return addresses_in_float32(trace(_decoder(codec, size, every), example, sizes))

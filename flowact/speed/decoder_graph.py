@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowact.core.motion import hand_points
+
 if TYPE_CHECKING:
     from flowact.models.video_vae.model import VideoVAE
 
@@ -23,7 +25,7 @@ class DecoderGraph(nn.Module):
     """Latents and the portrait to bytes, one row.
 
     Args of `forward`: latents [1, T, C, h, w]; the portrait's pixels [1, 3, H, W] and features at 1/8 and 1/16; per
-    causal block its memory [1, C, h, w].
+    causal block its memory [1, C, h, w]; last, for a decoder that can be told of it, motion [1, T, 4, M].
     """
 
     base_8: Tensor
@@ -49,11 +51,15 @@ class DecoderGraph(nn.Module):
         self.mask_weight, self.mask_bias = weight[colours:].repeat(3, 1, 1, 1), bias[colours:].repeat(3)
 
     def forward(
-        self, latents: Tensor, pixels: Tensor, features_8: Tensor, features_16: Tensor, *memory: Tensor
+        self, latents: Tensor, pixels: Tensor, features_8: Tensor, features_16: Tensor, *rest: Tensor
     ) -> tuple[Tensor, ...]:
         """Frames uint8 [4T / every, H, W, 3], then the memory of each causal block."""
         p = self.painter
-        x, after = self.trunk(latents, features_16, memory)
+        count = len(self.trunk.coarse)
+        memory, told = rest[:count], rest[count:]
+        motion = told[0] if told else None
+        hands = None if motion is None else hand_points(motion).flatten(3, 4)
+        x, after = self.trunk(latents, features_16, memory, motion, hands)
         x = x[:: self.every] if self.every > 1 else x
         flow = p.coarse_flow(x) * p.reach_px
         moved = _sample(features_8, (flow * self.to_grid + self.base_8).permute(0, 2, 3, 1))

@@ -140,10 +140,11 @@ class Work:
                 remembered = doors.backbone.remember(memory)
                 for _ in range(self.passes):
                     doors.backbone(stream, remembered, None)
-                doors.codec.decode(stream.latents[:, :LATENTS_PER_CHUNK], state)
+                doors.codec.decode(stream.latents[:, :LATENTS_PER_CHUNK], state, motion)
 
         with torch.inference_mode(), torch.autocast("cpu", self.precision, enabled=mixed):
             state = doors.codec.initial_decode_state(torch.zeros(1, 3, self.size, self.size))
+        motion = stream.conditions.motion[:, :LATENTS_PER_CHUNK] if self.backbone.config.motion_dim else None
         return run
 
     def kind(self, threads: int, processor: str) -> str:
@@ -288,4 +289,5 @@ def _some_frames(c: MMDiTConfig, time_latents: int, role: Role) -> Frames:
             given,
             given,
         ),
+        colours=None if role is Role.STREAM else torch.zeros(1, 3, 2 * c.grid, 2 * c.grid),
     )

@@ -240,12 +240,13 @@ class Engine:
     def _thread_comparison(self, many: int) -> Callable[[], tuple[float, float]]:
         """Times the decoding of one latent frame with `many` threads, and with one."""
         avatar, point = self._avatar, self._avatar.open(self._grey()).point
+        still = point.bank.conditions.motion[:, :1] if avatar.motion_dim else None
 
         def timed(count: int) -> float:
             torch.set_num_threads(count)
             begin_s = self._clock()
             with avatar.computing():
-                avatar.codec.decode(point.bank.reference, point.decoding)
+                avatar.codec.decode(point.bank.reference, point.decoding, still)
             return self._clock() - begin_s
 
         return lambda: (timed(many), timed(1))

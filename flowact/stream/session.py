@@ -155,7 +155,8 @@ class Session:
         """
         with self.avatar.computing():
             latents = self.avatar.anchor.absolute(chunk.latents.float(), self._rest)
-            clip, self._decoding = self.avatar.codec.decode(latents, self._decoding, every=every)
+            motion = chunk.conditions.motion if self.avatar.motion_dim else None
+            clip, self._decoding = self.avatar.codec.decode(latents, self._decoding, motion, every)
         frames = to_frames(clip[0])
         return frames if every == 1 else frames.repeat(every, 0)
 

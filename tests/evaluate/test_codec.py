@@ -3,9 +3,11 @@ import json
 import numpy as np
 import torch
 
+from flowact.core.motion import MOTION_TRACKS
 from flowact.evaluate.codec import code, evaluate_codec
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
+from flowact.studio.performance import LANDMARKS
 
 
 def _codec() -> VideoVAE:
@@ -16,7 +18,9 @@ def _codec() -> VideoVAE:
 
 def test_a_clip_is_cut_to_whole_chunks_and_keeps_its_size():
     frames = np.random.default_rng(0).integers(0, 255, (30, 64, 64, 3), np.uint8)
-    made, seconds = code(_codec(), frames)
+    tracks = {name: np.zeros((30, width), np.float32) for name, width in MOTION_TRACKS.items()}
+    tracks["landmarks"] = np.full((30, len(LANDMARKS), 2), np.nan, np.float32)
+    made, seconds = code(_codec(), frames, tracks)
     assert made.shape == (24, 64, 64, 3)
     assert made.dtype == np.uint8
     assert len(seconds) == 2

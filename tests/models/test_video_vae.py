@@ -1,10 +1,11 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from flowact.core.errors import ConfigError, ShapeError
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, hand_points, motion_slice
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.video_vae.warp import enlarge, warp
@@ -150,3 +151,42 @@ def test_warp_moves_by_picture_pixels_at_every_scale():
     quarter = warp(x[..., :8, :8], flow[..., ::4, ::4] * 4 / 3, 32)
     torch.testing.assert_close(quarter[1, ..., :7], x[0, ..., :8, 1:8])
     assert (enlarge(flow, 2)[1, 0] == 3).all()
+
+
+@pytest.fixture(scope="module")
+def told() -> VideoVAE:
+    """One whose decoder can be told what the body does, and has something to say of it."""
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH)).eval()
+    for layer in (codec.trunk.told_16, codec.trunk.told_8):
+        torch.nn.init.normal_(layer.tell.weight, std=0.1)
+    return codec
+
+
+@torch.no_grad()
+def test_a_told_decoder_draws_what_it_is_told_where_it_is(told, clip):
+    def draw(motion, hands=None):
+        return told.decode(latents, told.initial_decode_state(clip[:, 0]), motion, hands=hands)[0]
+
+    latents = torch.randn(2, 5, 8, 4, 4)
+    motion = torch.randn(2, 5, 4, MOTION_WIDTH)
+    motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    other = motion.clone()
+    other[:, 3:] += 1
+    assert (draw(motion) - draw(None)).abs().max() > 1e-3
+    assert torch.equal(draw(motion)[:, :12], draw(other)[:, :12]), "what comes later is not known"
+    assert (draw(motion)[:, 12:] - draw(other)[:, 12:]).abs().max() > 1e-3
+    hands = hand_points(motion).flatten(3, 4)
+    assert torch.equal(draw(motion), draw(motion, hands))
+    assert (draw(motion) - draw(motion, hands + 0.2)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_told_decoder_streams_as_it_decodes_offline(told, clip):
+    latents, motion = torch.randn(2, 5, 8, 4, 4), torch.randn(2, 5, 4, MOTION_WIDTH)
+    whole, _ = told.decode(latents, told.initial_decode_state(clip[:, 0]), motion)
+    state, parts = told.initial_decode_state(clip[:, 0]), []
+    for start, end in ((0, 2), (2, 5)):
+        part, state = told.decode(latents[:, start:end], state, motion[:, start:end])
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)

@@ -30,6 +30,8 @@ def eager(avatar: Avatar) -> Avatar:  # noqa: F811
         for head in (moving.codec.painter.coarse_flow, moving.codec.painter.fine_flow):
             head.weight.normal_(std=0.1)
             head.bias.normal_(std=0.5)
+        for told in (moving.codec.trunk.told_16, moving.codec.trunk.told_8):
+            told.tell.weight.normal_(std=0.05)
         moving.backbone.where_told.normal_(std=0.1)
         moving.backbone.motion_in.tell.weight.normal_(std=0.1)
     return moving

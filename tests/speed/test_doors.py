@@ -123,9 +123,9 @@ def test_pictures(eager: Avatar, fast: Doors, portrait: np.ndarray, bound: float
     with torch.inference_mode():
         a, b = eager.codec.initial_decode_state(pixels), fast.codec.initial_decode_state(pixels)
         for _ in range(2):  # the second time with a past
-            latents = torch.randn(1, time, *grid)
-            expected, a = eager.codec.decode(latents, a, every)
-            got, b = fast.codec.decode(latents, b, every)
+            latents, motion = torch.randn(1, time, *grid), given(eager, 1, time).motion
+            expected, a = eager.codec.decode(latents, a, motion, every)
+            got, b = fast.codec.decode(latents, b, motion, every)
             wanted, shown = (torch.from_numpy(to_frames(clip[0])) for clip in (expected, got))
             assert shown.shape == wanted.shape
             assert error(shown, wanted) < (0.1 if fast.backbone.precision == "bf16" else 1e-3)
@@ -137,19 +137,22 @@ def test_rows_of_a_batch_are_decoded_each_alone(fast: Doors, portrait: np.ndarra
     frames = np.stack((portrait, portrait[::-1]))[:, None]
     pixels = to_pixels(frames, torch.device("cpu"))[:, 0]
     latents = torch.randn(2, 1, eager.codec.config.latent_channels, portrait.shape[0] // 16, portrait.shape[0] // 16)
+    motion = given(eager, 2, 1).motion
     with torch.inference_mode():
-        both, after = fast.codec.decode(latents, fast.codec.initial_decode_state(pixels))
+        both, after = fast.codec.decode(latents, fast.codec.initial_decode_state(pixels), motion)
         for i in range(2):
-            alone, one = fast.codec.decode(latents[i : i + 1], fast.codec.initial_decode_state(pixels[i : i + 1]))
+            state = fast.codec.initial_decode_state(pixels[i : i + 1])
+            alone, one = fast.codec.decode(latents[i : i + 1], state, motion[i : i + 1])
             assert torch.equal(both[i], alone[0])
             assert torch.equal(after.memory[0][i], one.memory[0][0])
 
 
 def test_latents_that_do_not_fit_are_refused(fast: Doors, portrait: np.ndarray) -> None:
     state = fast.codec.initial_decode_state(to_pixels(portrait[None, None], torch.device("cpu"))[:, 0])
+    motion = torch.zeros(1, 1, 4, fast.codec.config.motion_dim)
     for latents, every in ((torch.zeros(1, 1, 3, 4, 4), 1), (torch.zeros(1, 1, 4, 4, 4), 3)):
         with pytest.raises(ShapeError, match="expected"):
-            fast.codec.decode(latents, state, every)
+            fast.codec.decode(latents, state, motion, every)
 
 
 def test_a_shift_with_two_evaluations(eager: Avatar, fast: Doors, bound: float) -> None:

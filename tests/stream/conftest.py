@@ -27,7 +27,7 @@ def avatar() -> Avatar:
     torch.manual_seed(0)
     codec = VideoVAEConfig(
         latent_channels=4, encoder_width_8=16, encoder_width_16=16, trunk_width=16, frame_width_8=16,
-        frame_width_4=16, reference_width_8=16, reference_width_16=16,
+        frame_width_4=16, reference_width_8=16, reference_width_16=16, motion_dim=MOTION_WIDTH,
     )  # fmt: skip
     audio, text = AudioConfig(width=16, bottleneck=8), TextConfig(tokens=2, width=16, buckets=64)
     sizes = MMDiTConfig(

@@ -10,6 +10,7 @@ from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.motion import HAND_REACH, MOTION_WIDTH, hand_points
 from flowact.core.types import Conditions
 from flowact.models.mmdit.config import MMDiTConfig
+from flowact.nn.spots import spots
 
 _SPREAD = 0.045
 """Deviation of a point's spot, in shares of the picture: about a finger's breadth."""
@@ -39,10 +40,7 @@ class Moves(nn.Module):
 
     def spots(self, motion: Tensor) -> Tensor:
         """Where the hands are: motion [B, T, 4, M] -> [B, T, N, 4 * 6 * p * p], 0..1 in every cell of every token."""
-        points = hand_points(motion).flatten(2, 4)  # B T P 2
-        cells = (torch.arange(self.grid, device=motion.device) + 0.5) / self.grid
-        column, row = ((-0.5 * ((points[..., i, None] - cells) / _SPREAD).square()).exp() for i in (0, 1))
-        spots = row[..., :, None] * column[..., None, :]  # B T P H W
+        seen = spots(hand_points(motion).flatten(2, 4), self.grid, _SPREAD)  # B T P H W
         p = self.patch
-        patches = spots.unflatten(-1, (-1, p)).unflatten(-3, (-1, p))  # B T P h p w p
+        patches = seen.unflatten(-1, (-1, p)).unflatten(-3, (-1, p))  # B T P h p w p
         return patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowact.core.errors import ConfigError
+from flowact.core.motion import MOTION_WIDTH
 
 SPATIAL_FACTOR = 16
 
@@ -22,6 +23,8 @@ class VideoVAEConfig:
         frame_width_4, frame_blocks_4: the decoder at 1/4, once per frame.
         reference_width_8, reference_width_16, reference_blocks: features of the portrait, made once per session.
         flow_reach_px: picture pixels of motion per unit of the flow heads.
+        motion_dim: numbers that tell the decoder what the body does in a frame: those of `core.motion`, or 0 for none.
+        told_width_16, told_width_8: hidden widths of what tells it, per latent frame at 1/16 and per frame at 1/8.
     """
 
     latent_channels: int = 8
@@ -39,9 +42,14 @@ class VideoVAEConfig:
     reference_width_16: int = 96
     reference_blocks: int = 2
     flow_reach_px: float = 4.0
+    motion_dim: int = 0
+    told_width_16: int = 512
+    told_width_8: int = 160
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a width or depth that is not a positive number."""
-        bad = {name: value for name, value in vars(self).items() if value <= 0}
+        bad = {name: value for name, value in vars(self).items() if value <= 0 and name != "motion_dim"}
         if bad:
             raise ConfigError(f"VideoVAEConfig: got {bad}, expected positive numbers; correct these fields.")
+        if self.motion_dim not in (0, MOTION_WIDTH):
+            raise ConfigError(f"motion_dim is {self.motion_dim}; expected {MOTION_WIDTH} (core.motion), or 0 for none.")

@@ -3,7 +3,7 @@
     clip -> ENCODER -> latents [B, T, 8, H/16, W/16]: what the portrait does not show
                ^                      |
                |                      v
-    portrait -> REFERENCE ENCODER -> TRUNK  (1/16, latent rate, looks one latent frame back)
+    portrait -> REFERENCE ENCODER -> TRUNK  (1/16, latent rate, looks one latent frame back) <- motion, if told
                    |                  | 4 frames each
                    |                  v
                    +-- features -> warp by the coarse flow -> PAINTER at 1/8
@@ -11,7 +11,8 @@
                    +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> mask * warped + (1 - mask) * painted
 
 An encoder that sees the portrait need not code looks, and noise on the latents makes that the cheaper way: see
-docs/decisions/0010. What the backbone is told of the portrait itself is its `look`, shaped as one latent frame.
+docs/decisions/0010. What the backbone is told of the portrait itself is its `look`, shaped as one latent frame. A
+decoder may be told what the body does as well (0014): mouths and hands are then drawn from numbers.
 
 Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 16. State is an argument and a result.
 """
@@ -26,8 +27,10 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
+from flowact.core.motion import hand_points
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
+from flowact.models.video_vae.told import Told
 from flowact.models.video_vae.warp import enlarge, warp
 
 Memory = tuple[Tensor, ...]
@@ -112,15 +115,25 @@ class Trunk(nn.Module):
         super().__init__()
         c = config
         self.enter = conv(c.latent_channels + c.reference_width_16, c.trunk_width, 3)
+        self.told_16 = Told(c.trunk_width, FRAMES_PER_LATENT, c.told_width_16) if c.motion_dim else None
         self.coarse = nn.ModuleList(CausalBlock(c.trunk_width) for _ in range(c.trunk_blocks))
         self.unfold = conv(c.trunk_width, FRAMES_PER_LATENT * 4 * c.frame_width_8, 1)
+        self.told_8 = Told(c.frame_width_8, 1, c.told_width_8) if c.motion_dim else None
 
-    def forward(self, latents: Tensor, features_16: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """Latents [B, T, C, h, w] to frame features [B*4T, D, 2h, 2w]."""
+    def forward(
+        self, latents: Tensor, features_16: Tensor, memory: Memory, motion: Tensor | None, hands: Tensor | None
+    ) -> tuple[Tensor, Memory]:
+        """Latents [B, T, C, h, w] to frame features [B*4T, D, 2h, 2w]; motion and hands as for `VideoVAE.decode`."""
         beside = features_16[:, None].expand(-1, latents.shape[1], -1, -1, -1).to(latents.dtype)
         x = torch.cat([latents, beside], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x, memory = _look_back(self.coarse, self.enter(x), memory)
-        return F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2), memory
+        x = self.enter(x)
+        if self.told_16 is not None and motion is not None and hands is not None:
+            x = self.told_16(x, motion.flatten(0, 1), hands.flatten(0, 1))
+        x, memory = _look_back(self.coarse, x, memory)
+        x = F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2)
+        if self.told_8 is not None and motion is not None and hands is not None:
+            x = self.told_8(x, motion.flatten(0, 2)[:, None], hands.flatten(0, 2)[:, None])
+        return x, memory
 
 
 class Painter(nn.Module):
@@ -219,10 +232,24 @@ class VideoVAE(nn.Module):
         latents: Tensor = self.normaliser(mean.float())
         return latents.unflatten(0, (len(clip), -1)), state
 
-    def decode(self, latents: Tensor, state: DecodeState, every: int = 1) -> tuple[Tensor, DecodeState]:
+    def decode(
+        self,
+        latents: Tensor,
+        state: DecodeState,
+        motion: Tensor | None = None,
+        every: int = 1,
+        hands: Tensor | None = None,
+    ) -> tuple[Tensor, DecodeState]:
         """Latents [B, T, C, H/16, W/16] to a clip [B, 4T / every, 3, H, W], float32, about -1..1 (not clamped).
 
-        Of each latent frame's four pictures only every `every`-th is painted, 1 or 2; the state after is the same.
+        Args:
+            latents: of the clip.
+            state: what came before.
+            motion: [B, T, 4, M] what the body does (`core.motion`), for a decoder that can be told; None tells nothing.
+            every: of each latent frame's four pictures only every `every`-th is painted, 1 or 2; the state after is
+                the same.
+            hands: [B, T, 4, P, 2] where the points of the hands are, in shares of the picture. By default the agreed
+                camera says it; whoever decodes a part of a picture knows better.
 
         Raises:
             ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
@@ -233,7 +260,9 @@ class VideoVAE(nn.Module):
                 f"VideoVAE.decode: got latents of shape {tuple(latents.shape)}, expected "
                 f"{(len(state.pixels), 'T', *expected)}; make the state from a portrait of the same size."
             )
-        frames, memory = self.trunk(latents, state.features_16, state.memory)
+        if motion is not None and hands is None:
+            hands = hand_points(motion).flatten(3, 4)
+        frames, memory = self.trunk(latents, state.features_16, state.memory, motion, hands)
         if every > 1:
             frames = frames[::every].contiguous(memory_format=torch.channels_last)
         pixels: Tensor = self.painter(frames, state)

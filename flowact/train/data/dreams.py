@@ -16,6 +16,7 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.device import choose_precision
+from flowact.core.motion import hand_points
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.rollout.generate import Serving, StreamState, shift
@@ -85,6 +86,7 @@ class DreamBatches:
     Attributes:
         frames: the pictures.
         real: [N, R, T, C, H, W] latents of the codec, of the same clips in the same order.
+        motion: [N, T, 4, M] of the same clips.
         dreams: of the same clips.
         clips: clips in a batch, one chunk of each.
         crop_cells: side of the square of latent cells that is cut around the face.
@@ -94,6 +96,7 @@ class DreamBatches:
 
     frames: FrameStore
     real: Tensor
+    motion: Tensor
     dreams: Dreams
     clips: int = 8
     crop_cells: int = 8
@@ -124,6 +127,11 @@ class DreamBatches:
         column, row = self._corner(self.frames.tracks["face_box"][span], rng)
         x, y, side = column * SPATIAL_FACTOR, row * SPATIAL_FACTOR, self.crop_cells * SPATIAL_FACTOR
         cut = (slice(y, y + side), slice(x, x + side))
+        motion = self.motion[number, start : start + LATENTS_PER_CHUNK].float()
+        # The whole picture's shares to those of the crop.
+        hands = (
+            hand_points(motion).flatten(2, 3) * self.real.shape[-1] - torch.tensor([column, row])
+        ) / self.crop_cells
         cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
         shown = first + int(still_frames(number, length, self.real.shape[1])[still])
         offset = np.array([x, y, x, y], np.float32)
@@ -133,6 +141,8 @@ class DreamBatches:
             | {name: self.frames.tracks[name][span] - offset for name in BOXES}
             | {
                 "latents": cells.float().numpy(),
+                "motion": motion.numpy(),
+                "hands": hands.numpy(),
                 "clip": self.frames.frames[span, cut[0], cut[1]],
                 "reference": self.frames.frames[shown, cut[0], cut[1]],
             }

@@ -19,10 +19,12 @@ from torch.nn import functional as F
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.models.video_vae.model import VideoVAE
+from flowact.nn.spots import spots
 from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
 from flowact.train.objectives.mouth import MouthReading
 
 PLACES = ("mouth", "eyes", "face")
+_HAND_REACH_PX = 14.0
 _MOUTH = {name: LABELS[name] for name in MOUTH_LABELS}
 _EYES = {name: LABELS[name] for name in ("eye_open", "gaze")}
 _FACE = {name: LABELS[name] for name in ("head",)}
@@ -34,6 +36,7 @@ class CodecObjectiveConfig:
 
     Attributes:
         mouth_weight, eye_weight: how much a pixel in these boxes counts; other pixels count 1.
+        hand_weight: the same around the points of a hand, where these are given.
         gradient_weight: weight of the error of picture gradients, at full and half resolution.
         label_weight: weight of the labels' error.
         latent_noise: standard deviation of the noise on the unit-variance latents before they are decoded.
@@ -41,6 +44,7 @@ class CodecObjectiveConfig:
 
     mouth_weight: float = 6.0
     eye_weight: float = 3.0
+    hand_weight: float = 1.0
     gradient_weight: float = 0.5
     label_weight: float = 1.0
     latent_noise: float = 0.4
@@ -138,8 +142,9 @@ def _label_error(read: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Ten
 class DecoderObjective(nn.Module):
     """The pictures' part of `CodecObjective` for latents that are given, and mouths that read right: see MouthReading.
 
-    The batch holds `latents` [B, T, C, H / 16, W / 16], the pictures and boxes that `CodecObjective` takes, and the
-    labels of the mouth. Its own parameters are the mouth reader's; train them with the codec's.
+    The batch holds `latents` [B, T, C, H / 16, W / 16], `motion` and `hands` as `VideoVAE.decode` takes them, the
+    pictures and boxes that `CodecObjective` takes, and the labels of the mouth. Its own parameters are the mouth
+    reader's; train them with the codec's.
     """
 
     def __init__(self, config: CodecObjectiveConfig) -> None:
@@ -152,9 +157,10 @@ class DecoderObjective(nn.Module):
         clip, reference = to_pixels(batch["clip"]), to_pixels(batch["reference"])
         latents = batch["latents"].float()
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
-        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
+        hands = batch["hands"].float()
+        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference), batch["motion"].float(), hands=hands)
         decoded = decoded.float()
-        regions = region_masks(batch, *clip.shape[-2:])
+        regions = region_masks(batch, *clip.shape[-2:]) | {"hands": _hand_mask(hands, clip.shape[-1])}
         loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
         read, found = self.mouth(decoded, clip, batch)
         return loss + read, {**metrics, **found}
@@ -165,6 +171,8 @@ def picture_error(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """How far decoded pictures [B, F, 3, H, W] are from the true ones, weighted by region masks [B, F, H, W]."""
     weight = 1 + (config.eye_weight - 1) * regions["eyes"]
+    if "hands" in regions:
+        weight = torch.maximum(weight, config.hand_weight * regions["hands"])
     weight = torch.maximum(weight, config.mouth_weight * regions["mouth"])
     error = decoded - clip
     pixel = _weighted(error.abs() + error.square(), weight)
@@ -197,6 +205,11 @@ def region_masks(batch: Mapping[str, Tensor], height: int, width: int) -> dict[s
         "eyes": box_mask(batch["eye_boxes"], height, width).amax(2),
         "face": box_mask(batch["face_box"], height, width),
     }
+
+
+def _hand_mask(hands: Tensor, side_px: int) -> Tensor:
+    """Points of hands [B, T, 4, P, 2] in shares of pictures of a side to masks [B, 4T, H, W], soft at their rims."""
+    return spots(hands.flatten(1, 2), side_px, _HAND_REACH_PX / side_px).amax(2)
 
 
 def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:

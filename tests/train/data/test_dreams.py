@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from flowact.core.device import choose_precision
-from flowact.core.motion import MOTION_WIDTH
+from flowact.core.motion import MOTION_WIDTH, hand_points, motion_slice
 from flowact.diffusion.guidance import VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
@@ -80,10 +80,17 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     real = number.half()[:, :, None, None, None].expand(-1, -1, 4, GRID, GRID)
     starts = torch.tensor([0, 5])
     dreamt = torch.stack([real[:, a : a + 3] for a in starts], 1)[:, None].expand(-1, 2, -1, -1, -1, -1, -1) + 0.5
+    motion = number[:, :, None, None].expand(-1, -1, 4, MOTION_WIDTH).clone()
+    motion[..., motion_slice("hand_active")] = 0
     batches = DreamBatches(
-        frames, real[:, None].expand(-1, 2, -1, -1, -1, -1), Dreams(dreamt, starts), clips=40, crop_cells=2
+        frames, real[:, None].expand(-1, 2, -1, -1, -1, -1), motion, Dreams(dreamt, starts), clips=40, crop_cells=2
     )
     batch = next(batches(Place(seed=0)))
+    assert torch.equal(batch["motion"][:, :, 0, 0], batch["latents"][:, :, 0, 0, 0].floor())
+    # A point of the crop is the same point of the picture, and crops begin at whole cells.
+    corner = hand_points(batch["motion"]).flatten(3, 4) * GRID - batch["hands"] * 2
+    torch.testing.assert_close(corner, corner[:, :1, :1, :1].round().expand_as(corner), atol=1e-3, rtol=1e-3)
+    assert len({tuple(c) for c in corner[:, 0, 0, 0].round().tolist()}) > 1
     assert batch["clip"].shape == (40, 12, 32, 32, 3)
     assert batch["latents"].shape == (40, 3, 4, 2, 2)
     value = batch["latents"][:, :, 0, 0, 0]

@@ -1,11 +1,13 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from flowact.core.motion import MOTION_WIDTH
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
-from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, box_mask
+from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, DecoderObjective, box_mask
 
 SMALL = VideoVAEConfig(
     encoder_width_8=16,
@@ -110,3 +112,44 @@ def test_box_mask_covers_pixel_centres():
     assert mask[0].sum() == 4
     assert mask[0, :2, 1:3].all()
     assert mask[1].sum() == 0
+
+
+@pytest.fixture
+def told(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A batch whose latents say nothing and whose motion says which of two pictures is shown."""
+    clip = torch.zeros_like(batch["clip"])
+    clip[1, :, 16:48, 16:48] = 220
+    motion = torch.zeros(2, 2, 4, MOTION_WIDTH)
+    motion[1] = 1
+    hands = torch.full((2, 2, 4, 6, 2), 0.5)
+    return batch | {"clip": clip, "latents": torch.zeros(2, 2, 8, 4, 4), "motion": motion, "hands": hands}
+
+
+def test_a_told_decoder_learns_to_draw_from_motion_alone(told):
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH))
+    objective = DecoderObjective(CodecObjectiveConfig(latent_noise=0.1))
+    optimiser = torch.optim.AdamW([*codec.parameters(), *objective.parameters()], lr=3e-3)
+    found = []
+    for _ in range(40):
+        loss, metrics = objective(codec, told)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(float(metrics["pixel"]))
+    assert found[-1] < 0.5 * found[0]
+
+
+def test_pixels_of_hands_weigh_more(told):
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH)).eval()
+    beside = told | {"hands": torch.full_like(told["hands"], 5.0)}
+
+    def pixel(given: dict[str, torch.Tensor], weight: float) -> float:
+        torch.manual_seed(0)
+        objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=1, latent_noise=0.0, hand_weight=weight))
+        return float(objective(codec, given)[1]["pixel"])
+
+    # What is bright in the middle is missed by a decoder that was never told: the more it weighs, the more it costs.
+    assert pixel(told, 8.0) > 1.2 * pixel(told, 1.0)
+    assert pixel(beside, 8.0) == pytest.approx(pixel(beside, 1.0))

@@ -56,6 +56,7 @@ _CAMERA = ((0.963, 0.02, -0.005, 0.499), (0.002, -1.066, -0.068, 0.919))
 """Column and row in shares of the picture from x, y, z and 1: measured on the studio's head-and-shoulders framing."""
 _HANGING = ((0.5, -1.5, 0.0), (-0.5, -1.5, 0.0))
 """Wrists (left, right) of arms at rest, out of the picture."""
+_LEAST_UP = 0.05
 _RISEN = 0.2
 """How far up a hand is that its place on the picture counts in full."""
 
@@ -77,6 +78,15 @@ def pack_motion(tracks: Mapping[str, Any]) -> NDArray[np.float32]:
             values = values * active.repeat(width // 2, 1)
         columns.append(values * MOTION_SCALE[name])
     return np.concatenate(columns, 1)
+
+
+def unpack_motion(motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The tracks that `pack_motion` packed, {track: [F, ...]}; of a hand that is hardly up, little is known."""
+    tracks = {name: motion[:, motion_slice(name)] / MOTION_SCALE[name] for name in MOTION_TRACKS}
+    known = np.maximum(tracks["hand_active"], _LEAST_UP)
+    for name in _OF_HANDS:
+        tracks[name] = (tracks[name] / known.repeat(MOTION_TRACKS[name] // 2, 1)).reshape(len(motion), 2, -1)
+    return tracks | {"breath": tracks["breath"][:, 0]}
 
 
 def hand_points(motion: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""`flowact evaluate`: train the judges, judge a codec, judge an avatar."""
+"""`flowact evaluate`: train the judges, judge a codec, what moves the body, an avatar."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flowact.core.errors import ConfigError
 from flowact.evaluate.codec import evaluate_codec
 from flowact.evaluate.judge_training import JudgeSettings, train_judges
 from flowact.evaluate.judges import Judges
+from flowact.evaluate.moving import evaluate_moving
 from flowact.evaluate.run import RunSettings, evaluate
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
@@ -56,6 +57,23 @@ def run(
     console = Console()
     settings = RunSettings(_positive("--clips", clips), seconds, wrong_audio, face_mesh, split, seed)
     table = evaluate(Avatar.from_pretrained(model), data, Judges.load(judges), out, settings, console.log)
+    console.print(Markdown(table))
+
+
+@app.command()
+def motion(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="folder for the report")],
+    model: Model = None,
+    judges: JudgesFolder = None,
+    clips: Annotated[int, typer.Option(help="clips whose voice and prompts are followed")] = 60,
+    split: Annotated[str, typer.Option(help="val: unseen sentences and voice")] = "val",
+    seed: Annotated[int, typer.Option(help="of the noise")] = 0,
+) -> None:
+    """Judge what moves the body on its numbers, without pictures: actions, lips, head, trembling."""
+    console = Console()
+    avatar, seen = Avatar.from_pretrained(model), Judges.load(judges)
+    table = evaluate_moving(avatar, data, seen, out, _positive("--clips", clips), split, seed, console.log)
     console.print(Markdown(table))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tarfile
@@ -22,7 +21,7 @@ from flowact.evaluate.judge_tracks import as_left, join_tracks, read_labels
 from flowact.evaluate.looking import MARGIN, Float, Frames, find_hand, see_face, see_hand, see_mouth, see_whole
 from flowact.evaluate.metrics.behaviour import asked_action
 from flowact.evaluate.probes import HAND_SHAPE
-from flowact.studio.clipfile import LABELS, WORDS, Sample, read_clip
+from flowact.studio.clipfile import LABELS, WORDS, Sample, decode_labels, read_clip
 from flowact.studio.performance import LANDMARKS
 
 _TAKES = 2
@@ -200,8 +199,7 @@ def load_scores(entries: Sequence[Entry]) -> list[Score]:
     scores: list[Score] = []
     for entry in entries:
         files = entry.read((LABELS, WORDS))
-        with np.load(io.BytesIO(files[LABELS])) as packed:
-            tracks = {name: packed[name].astype(np.float32) for name in packed.files}
+        tracks = decode_labels(files[LABELS])
         scores.append(
             Score(
                 join_tracks(tracks),

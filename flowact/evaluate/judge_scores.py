@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -48,11 +48,15 @@ class Rig:
 
     def play(self, performance: Performance) -> Float:
         """The tracks [F, TRACK_WIDTH] that perfect readers would see in a bust of the performer."""
-        tracks = {name: getattr(performance, name) for name in SCORE_TRACKS}
-        drivers = np.concatenate([performance.visemes, performance.face, np.ones((performance.frames, 1))], 1)
+        return self.show({name: getattr(performance, name) for name in SCORE_TRACKS})
+
+    def show(self, score: Mapping[str, Float]) -> Float:
+        """The same for the tracks of a score."""
+        tracks = dict(score)
+        drivers = np.concatenate([score["visemes"], score["face"], np.ones((len(score["head"]), 1))], 1)
         openings = np.clip(drivers @ self.weights, 0, None).astype(np.float32)
         tracks["mouth_open"], tracks["eye_open"] = openings[:, 0], openings[:, 1:]
-        tracks["hand_visible"] = (performance.hand_active > _ARM_IS_UP).astype(np.float32)
+        tracks["hand_visible"] = (score["hand_active"] > _ARM_IS_UP).astype(np.float32)
         return join_tracks(tracks)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,13 +108,18 @@ def take_evenly(frames: int, count: int) -> list[int]:
     return [round(i * (frames - 1) / max(count - 1, 1)) for i in range(count)]
 
 
+def prompts_of(meta: Mapping[str, Any]) -> list[TimedPrompt]:
+    """What a clip's captions ask for, at the middle level of detail."""
+    chosen = [caption for caption in meta["captions"] if caption["detail"] == _DETAIL]
+    return [TimedPrompt(caption["start_s"], caption["text"]) for caption in chosen]
+
+
 def _watch(judges: Judges, sample: Sample, with_mesh: bool) -> Subject:
-    captions = [caption for caption in sample.meta["captions"] if caption["detail"] == _DETAIL]
     return Subject(
         key=sample.key,
         portrait=sample.frames[0],
         audio=sample.audio,
-        prompts=[TimedPrompt(caption["start_s"], caption["text"]) for caption in captions],
+        prompts=prompts_of(sample.meta),
         segments=sample.meta["segments"],
         opening=sample.tracks["mouth_open"],
         true=[judges.observe(sample.frames)],

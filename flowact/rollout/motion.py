@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.types import Chunk, Conditions
 from flowact.diffusion.guidance import NoGuidance
 from flowact.diffusion.plan import DenoisePlan
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.motion_codec import MotionCodec
 from flowact.rollout.generate import Backbone, StreamState, shift
+
+_FADE_FRAMES = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,27 @@ class Mover:
             Motion [B, T, 4, M], and the memory after it.
         """
         stream, entering = StreamState.start(before), _without_motion(given)
-        done, state = shift(self.network, self.plan, NoGuidance(), stream, entering, self.noise_scale * noise)
+        done, _ = shift(self.network, self.plan, NoGuidance(), stream, entering, self.noise_scale * noise)
         assert done is not None, "a plan of one chunk is done at once"
-        return self.codec.decode(done.latents.float()), state.bank
+        last = self.codec.decode(before.recent[:, -1:].float())[:, 0, -1]
+        motion = _joined(last, before.filled[:, -1], self.codec.decode(done.latents.float()))
+        return motion, before.commit(replace(done, latents=self.codec.encode(motion)))
 
     def follow(self, before: MemoryBank, shown: Chunk) -> MemoryBank:
         """The memory after the motion that a chunk of pictures shows."""
         given = shown.conditions
         latents = self.codec.encode(given.motion)
         return before.commit(replace(shown, latents=latents, conditions=_without_motion(given)))
+
+
+def _joined(last: Tensor, is_known: Tensor, motion: Tensor) -> Tensor:
+    """Begin motion [B, T, 4, M] where the `last` frame [B, M] before it ended, if it `is_known` [B], and let the
+    difference fade: a body has mass, and a chunk that is drawn anew begins a little elsewhere (Bollo 2018,
+    "Inertialization").
+    """
+    fade = (-(torch.arange(1, motion.shape[1] * FRAMES_PER_LATENT + 1, device=motion.device) / _FADE_FRAMES)).exp()
+    gap = (last - motion[:, 0, 0]) * is_known[:, None]
+    return motion + (gap[:, None] * fade[:, None]).unflatten(1, motion.shape[1:3])
 
 
 def _without_motion(given: Conditions) -> Conditions:

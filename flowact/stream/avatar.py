@@ -313,7 +313,7 @@ class Avatar:
                 total = shown + len(waiting)
             session.hear(silence if block is None else block)
             while session.ready and (total is None or shown < total):
-                done = session.generate(session.condition(_current(script, entered * SHIFT_S)))
+                done = session.generate(session.condition(prompt_at(script, entered * SHIFT_S)))
                 entered += 1
                 if done is not None:
                     frames, now = session.decode(done), time.perf_counter()
@@ -329,7 +329,7 @@ def _script(prompt: str | list[TimedPrompt] | None, speaks: bool) -> list[TimedP
     return sorted(prompt, key=lambda p: p.start_s)
 
 
-def _current(script: list[TimedPrompt], at_s: float) -> str:
+def prompt_at(script: list[TimedPrompt], at_s: float) -> str:
     """The behaviour at the middle of the chunk that begins at `at_s`; before the first one, nothing is asked for."""
     begun = [p.text for p in script if p.start_s <= at_s + SHIFT_S / 2]
     return begun[-1] if begun else ""

@@ -88,8 +88,7 @@ def read_clip(key: str, files: dict[str, bytes]) -> Sample:
     missing = [suffix for suffix in SUFFIXES if suffix not in files]
     if missing:
         raise ConfigError(f"clip {key} lacks {', '.join(missing)}; expected {', '.join(SUFFIXES)}: render it again")
-    with np.load(io.BytesIO(files[LABELS])) as packed:
-        tracks = {name: packed[name].astype(np.float32) for name in packed.files}
+    tracks = decode_labels(files[LABELS])
     frames, audio = decode_video(files[VIDEO]), decode_sound(files[SOUND])
     if len(frames) != len(tracks["head"]):
         raise ConfigError(f"clip {key} has {len(frames)} frames but {len(tracks['head'])} labels: render it again")
@@ -135,6 +134,12 @@ def decode_sound(data: bytes) -> NDArray[np.float32]:
     with av.open(io.BytesIO(data), "r") as container:
         blocks = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
     return np.concatenate(blocks).astype(np.float32) / np.float32(32767.0)
+
+
+def decode_labels(data: bytes) -> dict[str, NDArray[np.float32]]:
+    """The tracks of a clip: `SCORE_TRACKS` and `PIXEL_LABELS`."""
+    with np.load(io.BytesIO(data)) as packed:
+        return {name: packed[name].astype(np.float32) for name in packed.files}
 
 
 def _pack_labels(performance: Performance, clip: RenderedClip) -> bytes:

@@ -9,6 +9,7 @@ from flowact.core.motion import (
     hand_points,
     motion_slice,
     pack_motion,
+    unpack_motion,
 )
 
 
@@ -20,14 +21,17 @@ def tracks(frames: int = 6) -> dict[str, np.ndarray]:
     return made
 
 
-def test_every_track_is_in_its_columns_at_its_scale() -> None:
+def test_motion_is_unpacked_as_it_was_packed_where_a_hand_is_up() -> None:
     given = tracks()
     motion = pack_motion(given)
     assert motion.shape == (6, MOTION_WIDTH)
-    found = {name: motion[:, motion_slice(name)] / MOTION_SCALE[name] for name in MOTION_TRACKS}
-    for name in ("visemes", "face", "gaze", "hand_active", "breath"):
+    found = unpack_motion(motion)
+    for name in ("visemes", "face", "gaze", "hand_active"):
         np.testing.assert_allclose(found[name], given[name], rtol=1e-5)
-    np.testing.assert_allclose(found["wrist"][-1, :3], given["wrist"][-1, 0], rtol=1e-5)
+    np.testing.assert_allclose(found["breath"], given["breath"][:, 0], rtol=1e-5)
+    np.testing.assert_allclose(found["wrist"][1:, 0], given["wrist"][1:, 0], rtol=1e-5)
+    assert not found["wrist"][:, 1].any(), "the right hand hangs"
+    assert found["curl"].shape == (6, 2, 5)
 
 
 def test_where_a_hand_is_fades_in_with_the_hand() -> None:

@@ -8,7 +8,7 @@ from flowact.evaluate.commands import app
 def test_help_names_the_commands():
     shown = CliRunner().invoke(app, ["--help"])
     assert shown.exit_code == 0
-    assert all(name in shown.output for name in ("train-judges", "run", "codec"))
+    assert all(name in shown.output for name in ("train-judges", "run", "codec", "motion"))
 
 
 def test_no_clips_are_refused(tmp_path):
@@ -16,7 +16,7 @@ def test_no_clips_are_refused(tmp_path):
     assert isinstance(CliRunner().invoke(app, arguments).exception, ConfigError)
 
 
-@pytest.mark.parametrize("command", ["run", "codec"])
+@pytest.mark.parametrize("command", ["run", "codec", "motion"])
 def test_a_missing_model_is_named(command, tmp_path):
     folder = str(tmp_path)
     result = CliRunner().invoke(app, [command, "--data", folder, "--out", folder, "--model", folder])

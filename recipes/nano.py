@@ -136,7 +136,8 @@ def decoder(context: RunContext) -> Stage:
     is lost.
 
     `--data` is a folder of recipes.encode; codec, backbone and the decoded frames are those of the runs beside `<out>`.
-    Three chunks in five are made by the serving loop; mouths and hands count most. It may start from another decoder.
+    Two chunks in five are made by the serving loop and two say nothing but motion; mouths and hands count most. It may
+    start from another decoder.
     """
     runs = context.out.parent
     folder = run_model(runs, "backbone")
@@ -151,13 +152,16 @@ def decoder(context: RunContext) -> Stage:
         store = LatentStore.load(context.data / split)
         cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
         dreams = dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
-        return DreamBatches(FrameStore.open(runs / "frames" / split), store.latents, store.motion, dreams, **how)
+        return DreamBatches(
+            FrameStore.open(runs / "frames" / split), store.latents, store.rests, store.motion, dreams, **how
+        )
 
     objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, latent_noise=0.2))
     objective = objective.to(context.device)
+    held_out = dreamt("val", clips=12, crop_cells=anchor.config.grid)
     judged = {
-        name: next(iter(dreamt("val", clips=12, crop_cells=anchor.config.grid, dreamt_share=share)(Place(seed=0))))
-        for name, share in (("real", 0.0), ("dreamt", 1.0))
+        name: next(replace(held_out, dreamt_share=dreamt, resting_share=resting)(Place(seed=0)))
+        for name, dreamt, resting in (("real", 0.0, 0.0), ("dreamt", 1.0, 0.0), ("resting", 0.0, 1.0))
     }
 
     def learn(batch: Batch, step: int) -> Loss:
@@ -181,8 +185,8 @@ def decoder(context: RunContext) -> Stage:
                 ("codec", "objective"),
                 learn,
                 optim=OptimSettings(
-                    lr=1e-3,
-                    matrix_lr=0.01,
+                    lr=2e-3,
+                    matrix_lr=0.02,
                     lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
                     outer=(*DECODER_OUTER, "objective.*"),
                 ),

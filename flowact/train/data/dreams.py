@@ -86,21 +86,26 @@ class DreamBatches:
     Attributes:
         frames: the pictures.
         real: [N, R, T, C, H, W] latents of the codec, of the same clips in the same order.
+        rests: [N, R, C, H, W] of the same clips' portraits.
         motion: [N, T, 4, M] of the same clips.
         dreams: of the same clips.
         clips: clips in a batch, one chunk of each.
         crop_cells: side of the square of latent cells that is cut around the face.
         dreamt_share: how often the latents are dreamt.
+        resting_share: how often they are those of the portrait at rest, so that motion alone says what is done: latents
+            that hold a pose, well or badly, leave a decoder no reason to listen to it.
         anywhere_share: how often the square is cut anywhere: hands and clothes must be drawn too.
     """
 
     frames: FrameStore
     real: Tensor
+    rests: Tensor
     motion: Tensor
     dreams: Dreams
     clips: int = 8
     crop_cells: int = 8
-    dreamt_share: float = 0.6
+    dreamt_share: float = 0.4
+    resting_share: float = 0.4
     anywhere_share: float = 0.3
 
     def __call__(self, place: Place) -> Iterator[Batch]:
@@ -116,12 +121,15 @@ class DreamBatches:
         number = int(rng.integers(len(self.real)))
         first, length = int(self.frames.starts[number]), int(self.frames.lengths[number])
         still = int(rng.integers(self.dreams.latents.shape[1]))
-        if rng.random() < self.dreamt_share:
+        kind = rng.random()
+        if kind < self.dreamt_share:
             place = int(rng.integers(len(self.dreams.starts)))
             start, latents = int(self.dreams.starts[place]), self.dreams.latents[number, still, place]
         else:
             start = int(rng.integers(self.real.shape[2] - LATENTS_PER_CHUNK + 1))
             latents = self.real[number, still, start : start + LATENTS_PER_CHUNK]
+            if kind < self.dreamt_share + self.resting_share:
+                latents = self.rests[number, still].expand_as(latents)
         begin = first + start * FRAMES_PER_LATENT
         span = slice(begin, begin + LATENTS_PER_CHUNK * FRAMES_PER_LATENT)
         column, row = self._corner(self.frames.tracks["face_box"][span], rng)

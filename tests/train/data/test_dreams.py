@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,8 @@ def test_dreams_are_what_the_serving_loop_makes_of_real_memory(store: LatentStor
     for i in range(3):
         entering = window.conditions.frames(3 * i, 3 * i + 3)
         noise = noise if i == 0 else 0.7 * torch.randn(5, 3, 4, GRID, GRID)
-        with torch.autocast("cpu", choose_precision(torch.device("cpu"))):
+        precision = choose_precision(torch.device("cpu"))
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
             done, stream = shift(net, serving.plan, serving.guidance, stream, entering, noise)
     expected = anchor.absolute(done.latents.float(), store.rests[[0, 0, 0, 0, 1], [0, 0, 1, 1, 0]].float())
     torch.testing.assert_close(dreams.latents.flatten(0, 2)[:5], expected.half())
@@ -82,9 +85,14 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     dreamt = torch.stack([real[:, a : a + 3] for a in starts], 1)[:, None].expand(-1, 2, -1, -1, -1, -1, -1) + 0.5
     motion = number[:, :, None, None].expand(-1, -1, 4, MOTION_WIDTH).clone()
     motion[..., motion_slice("hand_active")] = 0
+    rests = torch.full((CLIPS, 2, 4, GRID, GRID), -1.0).half()
     batches = DreamBatches(
-        frames, real[:, None].expand(-1, 2, -1, -1, -1, -1), motion, Dreams(dreamt, starts), clips=40, crop_cells=2
-    )
+        frames, real[:, None].expand(-1, 2, -1, -1, -1, -1), rests, motion, Dreams(dreamt, starts), clips=40,
+        crop_cells=2, resting_share=0.0,
+    )  # fmt: skip
+    resting = next(replace(batches, dreamt_share=0.0, resting_share=1.0)(Place(seed=0)))
+    assert bool((resting["latents"] == -1).all())
+    assert resting["motion"].any()
     batch = next(batches(Place(seed=0)))
     assert torch.equal(batch["motion"][:, :, 0, 0], batch["latents"][:, :, 0, 0, 0].floor())
     # A point of the crop is the same point of the picture, and crops begin at whole cells.

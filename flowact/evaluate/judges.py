@@ -17,6 +17,7 @@ from flowact.core.errors import CheckpointError
 from flowact.evaluate.judge_tracks import HAND_COLUMNS, HANDS_SEEN, as_left, hand_mask, take_steps
 from flowact.evaluate.looking import Float, Frames, see_face, see_hand, see_mouth, see_whole
 from flowact.evaluate.metrics.motion import MotionMeter
+from flowact.evaluate.metrics.sharpness import face_detail
 from flowact.evaluate.probes import (
     HAND_LABELS,
     PLACE_LABELS,
@@ -50,6 +51,7 @@ class Observation:
         embeddings: [ceil(F / IDENTITY_EVERY_FRAMES), E] who is seen, unit vectors.
         velocity: [F - 1] mean absolute change of the picture from one frame to the next, in grey levels.
         jump: [F - 2] mean absolute change of that change.
+        detail: [F] how sharp the face is (`metrics.sharpness`).
     """
 
     tracks: Float
@@ -57,6 +59,7 @@ class Observation:
     embeddings: Float
     velocity: Float
     jump: Float
+    detail: Float
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Watch:
     def __init__(self, judges: Judges) -> None:
         self._judges = judges
         self._tracks: list[Float] = []
+        self._detail: list[Float] = []
         self._embeddings: list[Float] = []
         self._motion = MotionMeter()
         self._seen = 0
@@ -147,6 +151,7 @@ class Watch:
             if bool(chosen.any()):
                 self._embeddings.append(judges.identity(faces[chosen]).numpy())
         self._tracks.append(np.concatenate([pose, hands, face.numpy(), mouth.numpy()], 1))
+        self._detail.append(face_detail(frames, face_box))
         self._motion.add(frames)
         self._seen += len(frames)
 
@@ -154,7 +159,12 @@ class Watch:
         """What was seen so far."""
         tracks = np.concatenate(self._tracks)
         return Observation(
-            tracks, tracks[:, -1], np.concatenate(self._embeddings), self._motion.velocity, self._motion.jump
+            tracks,
+            tracks[:, -1],
+            np.concatenate(self._embeddings),
+            self._motion.velocity,
+            self._motion.jump,
+            np.concatenate(self._detail),
         )
 
 

@@ -175,7 +175,9 @@ def _motion(takes: Sequence[Take]) -> list[Line]:
     speed = energy_ratio([t.seen.velocity for t in takes], [o.velocity for o in real])
     jerk = energy_ratio([t.seen.jump for t in takes], [o.jump for o in real])
     edges = edge_ratio([t.seen.jump for t in takes])
+    detail = energy_ratio([t.seen.detail for t in takes], [o.detail for o in real])
     return [
+        Line("sharpness of the face, share of the data's", detail, 1.0, low=0.8),
         Line("motion: energy, share of the data's", speed, 1.0, low=0.7, high=1.3),
         Line("motion: jerk per energy, share of the data's", jerk / max(speed, 1e-9), 1.0),
         Line("motion: jump at chunk edges over inside", edges, edge_ratio([o.jump for o in real]), high=1.2),

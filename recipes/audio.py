@@ -8,10 +8,11 @@ python -m recipes.audio report FOLDER WEIGHTS   how well it hears new sentences 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import typer
 
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.weights import load_model, save_model
@@ -21,19 +22,14 @@ from flowact.train.objectives.audio import HearingObjective, measure_hearing
 from flowact.train.optim import OptimSettings, warmup_cosine
 from flowact.train.stage import RunContext, Stage, Update
 
+app = typer.Typer(
+    help="Corpora of synthetic speech for the audio encoder, and how well it hears.", add_completion=False
+)
 CORPORA = {
     "train": CorpusConfig(clips=720),
     "known_voices": CorpusConfig(clips=40, seed=100_000, heldout_sentences=True),
     "strange_voice": CorpusConfig(clips=40, seed=200_000, heldout_voice=True, heldout_sentences=True),
 }
-
-
-def _build_corpora(folder: Path, processes: int = 2) -> None:
-    """Write one npz per corpus into `folder`: two hours to train on, two times 400 s of new sentences to test on."""
-    for name, config in CORPORA.items():
-        corpus = make_corpus(config, processes)
-        corpus.save(folder / f"{name}.npz")
-        print(f"{name}: {corpus.hours:.2f} h", flush=True)
 
 
 def hearing(context: RunContext) -> list[Stage]:
@@ -73,19 +69,34 @@ def _chapter(
     )
 
 
-def _report(encoder: AudioEncoder, folder: Path) -> dict[str, dict[str, float]]:
+@app.command()
+def corpus(
+    folder: Annotated[Path, typer.Argument(help="where to put the corpora")],
+    workers: Annotated[int, typer.Option(help="processes", min=1)] = 2,
+) -> None:
+    """Speak two hours to train on, and twice 400 s of new sentences to test on; one npz each."""
+    for name, config in CORPORA.items():
+        made = make_corpus(config, workers)
+        made.save(folder / f"{name}.npz")
+        typer.echo(f"{name}: {made.hours:.2f} h")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="folder of the corpora")],
+    weights: Annotated[Path, typer.Argument(help="a saved audio encoder, such as weights/nano/audio")],
+) -> None:
     """Measure on new sentences: known and strange voices, as synthesised and degraded."""
-    return {
+    encoder = load_model(AudioEncoder, weights)
+    found = {
         f"{name}, {'degraded' if degraded else 'clean'}": measure_hearing(
             encoder, HearingCorpus.load(folder / f"{name}.npz"), degraded
         )
         for name in ("known_voices", "strange_voice")
         for degraded in (False, True)
     }
+    typer.echo(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["report"]:
-        print(json.dumps(_report(load_model(AudioEncoder, Path(sys.argv[3])), Path(sys.argv[2])), indent=1))
-    else:
-        _build_corpora(Path(sys.argv[2]))
+    app()

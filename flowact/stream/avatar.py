@@ -131,6 +131,11 @@ class Avatar:
     ) -> None:
         self.config, self.device = config, device
         self.motion_dim = backbone.config.motion_dim
+        if codec.config.motion_dim and not self.motion_dim:
+            raise CheckpointError(
+                "The decoder wants to be told what the body does, but the backbone comes without a network for it. "
+                "Take codec and backbone from one model."
+            )
         self.codec = codec.to(device).eval()
         self.hearing = hearing.to(device).eval()
         self.text = text.to(device).eval()

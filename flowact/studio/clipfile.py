@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flowact.core.clock import FPS, SAMPLE_RATE_HZ
 from flowact.core.errors import ConfigError
-from flowact.studio.performance import Performance, RenderedClip
+from flowact.studio.performance import LANDMARKS, Performance, RenderedClip
 
 VIDEO, SOUND, LABELS, WORDS = "mp4", "flac", "npz", "json"
 SUFFIXES = (VIDEO, SOUND, LABELS, WORDS)
@@ -137,9 +137,17 @@ def decode_sound(data: bytes) -> NDArray[np.float32]:
 
 
 def decode_labels(data: bytes) -> dict[str, NDArray[np.float32]]:
-    """The tracks of a clip: `SCORE_TRACKS` and `PIXEL_LABELS`."""
+    """The tracks of a clip: `SCORE_TRACKS` and `PIXEL_LABELS`.
+
+    Raises:
+        ConfigError: an older studio wrote them.
+    """
     with np.load(io.BytesIO(data)) as packed:
-        return {name: packed[name].astype(np.float32) for name in packed.files}
+        tracks = {name: packed[name].astype(np.float32) for name in packed.files}
+    found = tracks["landmarks"].shape[1]
+    if found != len(LANDMARKS):
+        raise ConfigError(f"the labels hold {found} landmarks, expected {len(LANDMARKS)}: render the dataset again")
+    return tracks
 
 
 def _pack_labels(performance: Performance, clip: RenderedClip) -> bytes:

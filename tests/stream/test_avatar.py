@@ -10,6 +10,7 @@ import torch
 
 from flowact.core.errors import CheckpointError, ConfigError, SessionError
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.video_vae.model import VideoVAE
 from flowact.stream.avatar import Avatar, TimedPrompt
 from tests.stream.conftest import SIZE
 
@@ -116,11 +117,14 @@ def test_a_model_that_is_told_of_no_motion_needs_no_network_for_it(
 ) -> None:
     nets = avatar.networks()
     blind = MMDiT(dataclasses.replace(nets["backbone"].config, motion_dim=0, sees_colours=False))
-    parts = (nets["codec"], nets["audio"], nets["text"], blind, nets["anchor"])
+    codec = VideoVAE(dataclasses.replace(nets["codec"].config, motion_dim=0))
+    parts = (codec, nets["audio"], nets["text"], blind, nets["anchor"])
     Avatar(avatar.config, *parts, None, torch.device("cpu")).save_pretrained(tmp_path, torch.float32)
     assert not (tmp_path / "motion").exists()
     clips = list(Avatar.from_pretrained(tmp_path, "cpu").stream(portrait, voice(0.5)))
     assert [len(c.frames) for c in clips] == [12, 12]
+    with pytest.raises(CheckpointError, match="wants to be told"):
+        Avatar(avatar.config, nets["codec"], *parts[1:], None, torch.device("cpu"))
 
 
 def test_a_model_whose_network_for_motion_is_missing_is_refused(avatar: Avatar, tmp_path: Path) -> None:

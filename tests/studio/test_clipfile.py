@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
 from flowact.core.errors import ConfigError
-from flowact.studio.clipfile import decode_sound, decode_video, encode_sound, encode_video, read_clip
+from flowact.studio.clipfile import decode_labels, decode_sound, decode_video, encode_sound, encode_video, read_clip
 
 
 def test_video_keeps_length_and_sharp_colour():
@@ -24,6 +26,13 @@ def test_sound_comes_back_to_the_sample(samples):
     back = decode_sound(encode_sound(audio))
     assert back.shape == audio.shape
     assert np.abs(back - audio).max() < 1e-4
+
+
+def test_labels_of_an_older_studio_are_refused():
+    buffer = io.BytesIO()
+    np.savez(buffer, landmarks=np.zeros((5, 22, 2), np.float32))
+    with pytest.raises(ConfigError, match="22 landmarks, expected 24: render"):
+        decode_labels(buffer.getvalue())
 
 
 def test_an_incomplete_clip_is_refused():

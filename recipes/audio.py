@@ -69,8 +69,8 @@ def _chapter(
     )
 
 
-@app.command()
-def corpus(
+@app.command("corpus")
+def _corpus(
     folder: Annotated[Path, typer.Argument(help="where to put the corpora")],
     workers: Annotated[int, typer.Option(help="processes", min=1)] = 2,
 ) -> None:
@@ -81,8 +81,8 @@ def corpus(
         typer.echo(f"{name}: {made.hours:.2f} h")
 
 
-@app.command()
-def report(
+@app.command("report")
+def _report(
     folder: Annotated[Path, typer.Argument(help="folder of the corpora")],
     weights: Annotated[Path, typer.Argument(help="a saved audio encoder, such as weights/nano/audio")],
 ) -> None:

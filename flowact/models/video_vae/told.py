@@ -30,7 +30,7 @@ class Told(nn.Module):
         self.tell = conv(width, channels, 1, gain=0.0)
 
     def forward(self, x: Tensor, motion: Tensor, hands: Tensor) -> Tensor:
-        """Features [N, C, h, w], motion [N, frames, M], points of hands [N, frames, P, 2] in shares of the picture."""
+        """Square features [N, C, h, h], motion [N, frames, M], hands [N, frames, P, 2] in shares of the side."""
         where = spots(hands.flatten(1, 2).float(), x.shape[-1], _SPREAD_CELLS / x.shape[-1])
         heard = self.read(motion.flatten(1).to(x.dtype))[:, :, None, None]
         hidden = self.see(x) + heard + self.hands(where.to(x.dtype))

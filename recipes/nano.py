@@ -1,7 +1,8 @@
 """The default model, `flowact-nano`, chapter by chapter, as FlowAct-R1 tells it. `make train-nano` runs them all.
 
 codec -> (recipes.encode) -> backbone: full visibility, autoregressive adaptation with
-generated memory, audio-motion alignment -> student: one guided evaluation per stair. `recipes/motion.py` stands beside.
+generated memory, audio-motion alignment -> student: one guided evaluation per stair. `recipes/motion.py` stands beside,
+`recipes/decoder.py` comes last.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from flowact.core.clock import CHUNKS_IN_STREAM, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
-from flowact.core.motion import MOTION_WIDTH
 from flowact.diffusion.guidance import EmbeddedGuidance, NoGuidance
 from flowact.diffusion.levels import draw_independent, draw_staircase, staircase_levels, warp
 from flowact.diffusion.plan import Staircase
@@ -29,16 +28,14 @@ from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
 from flowact.rollout.generate import Serving
 from flowact.rollout.window import Window, drift_memory, drop_conditions, roughen_memory
-from flowact.train.data.dreams import DreamBatches, dream
 from flowact.train.data.frames import FrameBatches, FrameStore, build_frame_store
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.generated_memory import GeneratedMemory, GeneratedMemoryConfig
-from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, DecoderObjective
+from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig
 from flowact.train.objectives.flow import flow_loss, flow_report, full_visibility_loss
 from flowact.train.objectives.segment import SegmentDistillation
 from flowact.train.optim import LrSchedule, OptimSettings, constant, warmup_cosine, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update
-from recipes.encode import run_model
 
 BANK = BankConfig(long=3, short=1)
 SHIFT = 2.0
@@ -50,8 +47,6 @@ ROUGHNESS = 0.3
 DRIFT = 0.4
 STREAMED = 12
 """Chunks that generated memory streams through at most, from a real memory on. True motion keeps it to its pose."""
-LEAD = 0.1
-"""Share of the real chunk in what a dreamt one begins with, for the decoder."""
 NOISE_SCALE, MOUTH_NOISE_SCALE = 0.7, 0.5
 """Deviation of the noise that the undistilled model is served with: calmer and cleaner than 1, most so at the mouth."""
 VOICE_WEIGHT = 3.0
@@ -129,78 +124,6 @@ def codec(context: RunContext) -> list[Stage]:
         chapter("whole", 256, 4, 0.27, warmup_hold_decay(0.02, 0.9, 0.02), CodecObjectiveConfig()),
         chapter("mouths", 128, 10, 0.23, warmup_hold_decay(0.03, 0.7, 0.02), mouths),
     ]
-
-
-def decoder(context: RunContext) -> Stage:
-    """A decoder that draws what the backbone leaves, told what the body does: its latents are frozen, so no backbone
-    is lost.
-
-    `--data` is a folder of recipes.encode; codec, backbone and the decoded frames are those of the runs beside `<out>`.
-    Two chunks in five are made by the serving loop and two say nothing but motion; mouths and hands count most. It may
-    start from another decoder.
-    """
-    runs = context.out.parent
-    folder = run_model(runs, "backbone")
-    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
-    anchor = load_model(Anchor, folder / "anchor")
-    begin = run_model(runs, "codec") if context.start_from is None else context.start_from / "codec"
-    net = told_of_motion(load_model(VideoVAE, begin)).to(context.device)
-    for frozen in (net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser):
-        frozen.requires_grad_(False)
-
-    def dreamt(split: str, **how: Any) -> DreamBatches:
-        store = LatentStore.load(context.data / split)
-        cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
-        dreams = dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
-        return DreamBatches(
-            FrameStore.open(runs / "frames" / split), store.latents, store.rests, store.motion, dreams, **how
-        )
-
-    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, latent_noise=0.2))
-    objective = objective.to(context.device)
-    held_out = dreamt("val", clips=12, crop_cells=anchor.config.grid)
-    judged = {
-        name: next(replace(held_out, dreamt_share=dreamt, resting_share=resting)(Place(seed=0)))
-        for name, dreamt, resting in (("real", 0.0, 0.0), ("dreamt", 1.0, 0.0), ("resting", 0.0, 1.0))
-    }
-
-    def learn(batch: Batch, step: int) -> Loss:
-        return objective(net, batch)
-
-    def evaluate(step: int) -> dict[str, float]:
-        net.normaliser.eval()  # its statistics are part of the latents that must not change
-        net.look_normaliser.eval()
-        found: dict[str, float] = {}
-        for name, batch in judged.items():
-            _, metrics = objective(net, {k: v.to(context.device) for k, v in batch.items()})
-            found |= {f"{name}_{k}": float(v) for k, v in metrics.items() if k.startswith(("psnr", "read_drawn"))}
-        return found
-
-    return Stage(
-        name="decoder",
-        networks={"codec": net, "objective": objective},
-        make_batches=dreamt("train", clips=6, crop_cells=10),
-        updates=(
-            Update(
-                ("codec", "objective"),
-                learn,
-                optim=OptimSettings(
-                    lr=2e-3,
-                    matrix_lr=0.02,
-                    lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
-                    outer=(*DECODER_OUTER, "objective.*"),
-                ),
-                ema_decay=0.99,
-            ),
-        ),
-        train_steps=10_000,
-        minutes=context.minutes,
-        evaluate=evaluate,
-        evaluate_every=200,
-        checkpoint_every=200,
-        export=lambda folder: save_model(net, net.config, folder, torch.bfloat16),
-        entry_points=CODEC_DOORS,
-    )
 
 
 def backbone(context: RunContext) -> list[Stage]:
@@ -330,15 +253,6 @@ def beginning(store: LatentStore, context: RunContext) -> tuple[MMDiT, Anchor]:
         return MMDiT(backbone_config(store)).to(context.device), measured_anchor(store)
     net = load_model(MMDiT, context.start_from / "backbone").to(context.device)
     return net, load_model(Anchor, context.start_from / "anchor")
-
-
-def told_of_motion(codec: VideoVAE) -> VideoVAE:
-    """The codec with a decoder that can be told what the body does; what is new says nothing yet."""
-    if codec.config.motion_dim:
-        return codec
-    net = VideoVAE(replace(codec.config, motion_dim=MOTION_WIDTH))
-    net.load_state_dict({**net.state_dict(), **codec.state_dict()})
-    return net
 
 
 def served(anchor: Anchor, device: torch.device) -> Serving:

@@ -20,6 +20,7 @@ from flowact.models.motion_codec import MotionCodec
 from flowact.rollout.generate import Backbone, StreamState, shift
 
 _FADE_FRAMES = 2.0
+"""Time constant in which the gap at a chunk's edge fades."""
 
 
 @dataclass(frozen=True)

@@ -135,11 +135,13 @@ class MMDiT(nn.Module):
 
     def _colours(self, frames: Frames) -> Tensor | float:
         """The portrait's colours, those of each place and the palette of all of it: [B, 1, N, D]."""
-        if not self.config.sees_colours or bool((frames.role == Role.STREAM).all()):
-            return 0.0
         small = frames.colours
+        if not self.config.sees_colours:
+            return 0.0
         if small is None:
-            raise ShapeError("this backbone sees the portrait's colours; expected them in the memory, got none")
+            if bool((frames.role != Role.STREAM).any()):
+                raise ShapeError("this backbone sees the portrait's colours; expected them in the memory, got none")
+            return 0.0
         here: Tensor = self.colours_in(self._patch(F.pixel_unshuffle(small, 2)[:, None]))
         palette: Tensor = self.palette_in(F.adaptive_avg_pool2d(small, _PALETTE).flatten(1).to(here.dtype))
         return here + palette[:, None, None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +15,8 @@ from flowact.models.anchor import Anchor
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
-from flowact.train.data.dreams import DreamBatches, dream
+from flowact.train.data.dreams import DreamBatches, Dreams, dream
+from flowact.train.data.flow import measure_common_flow
 from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.objectives.codec import CodecObjectiveConfig, DecoderObjective
@@ -26,37 +29,60 @@ LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 
 
-def drawing(context: RunContext) -> Stage:
-    """A decoder that draws what the backbone leaves, told what the body does: its latents are frozen, so no backbone
-    is lost.
+def telling(context: RunContext) -> Stage:
+    """A decoder that is told what the body does, on latents of the codec and on latents at rest, which say nothing.
 
-    `--data` is a folder of recipes.encode; codec, backbone and the decoded frames are those of the runs beside `<out>`.
-    Two chunks in five are made by the serving loop and two say nothing but motion; mouths and hands count most. It may
-    start from another decoder.
+    `--data` is a folder of recipes.encode; codec and decoded frames are those of the runs beside `<out>`. It needs no
+    backbone and spoils none: the latents are frozen. It may start from another decoder.
+    """
+    begin = run_model(context.out.parent, "codec") if context.start_from is None else context.start_from / "codec"
+    return _stage(context, "telling", begin, None, dreamt_share=0.0, resting_share=0.5)
+
+
+def drawing(context: RunContext) -> Stage:
+    """The same on what the backbone makes: two chunks in five are made by the serving loop.
+
+    The backbone is that of the runs beside `<out>`, and the decoder goes on from the run `told` there.
     """
     runs = context.out.parent
     folder = run_model(runs, "backbone")
     teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
     anchor = load_model(Anchor, folder / "anchor")
-    begin = run_model(runs, "codec") if context.start_from is None else context.start_from / "codec"
-    net = _told_of_motion(load_model(VideoVAE, begin)).to(context.device)
+
+    def dreams(store: LatentStore) -> Dreams:
+        cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
+        return dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
+
+    begin = run_model(runs, "told") if context.start_from is None else context.start_from / "codec"
+    return _stage(context, "drawing", begin, dreams, dreamt_share=0.4, resting_share=0.3)
+
+
+def _stage(
+    context: RunContext,
+    name: str,
+    begin: Path,
+    dreams: Callable[[LatentStore], Dreams] | None,
+    dreamt_share: float,
+    resting_share: float,
+) -> Stage:
+    stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
+    frames = {split: FrameStore.open(context.out.parent / "frames" / split) for split in stores}
+    net = _told_of_motion(load_model(VideoVAE, begin), frames["train"], stores["train"]).to(context.device)
     for frozen in (net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser):
         frozen.requires_grad_(False)
+    made = {split: None if dreams is None else dreams(store) for split, store in stores.items()}
 
-    def dreamt(split: str, **how: Any) -> DreamBatches:
-        store = LatentStore.load(context.data / split)
-        cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
-        dreams = dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
-        return DreamBatches(
-            FrameStore.open(runs / "frames" / split), store.latents, store.rests, store.motion, dreams, **how
-        )
+    def batches(split: str, **how: Any) -> DreamBatches:
+        return DreamBatches(frames[split], stores[split], made[split], **how)
 
-    objective = DecoderObjective(CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, latent_noise=0.2))
-    objective = objective.to(context.device)
-    held_out = dreamt("val", clips=12, crop_cells=anchor.config.grid)
+    objective = DecoderObjective(
+        CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, paint_price=0.03, latent_noise=0.2)
+    ).to(context.device)
+    shares = {"real": (0.0, 0.0), "resting": (0.0, 1.0)} | ({} if dreams is None else {"dreamt": (1.0, 0.0)})
+    grid = stores["val"].latents.shape[-1]
     judged = {
-        name: next(replace(held_out, dreamt_share=made, resting_share=at_rest)(Place(seed=0)))
-        for name, made, at_rest in (("real", 0.0, 0.0), ("dreamt", 1.0, 0.0), ("resting", 0.0, 1.0))
+        kind: next(batches("val", clips=12, crop_cells=grid, tint=0.0, dreamt_share=a, resting_share=b)(Place(seed=0)))
+        for kind, (a, b) in shares.items()
     }
 
     def learn(batch: Batch, step: int) -> Loss:
@@ -66,15 +92,16 @@ def drawing(context: RunContext) -> Stage:
         net.normaliser.eval()  # its statistics are part of the latents that must not change
         net.look_normaliser.eval()
         found: dict[str, float] = {}
-        for name, batch in judged.items():
+        for kind, batch in judged.items():
             _, metrics = objective(net, {k: v.to(context.device) for k, v in batch.items()})
-            found |= {f"{name}_{k}": float(v) for k, v in metrics.items() if k.startswith(("psnr", "read_drawn"))}
+            kept = ("psnr", "read_drawn", "paint")
+            found |= {f"{kind}_{k}": float(v) for k, v in metrics.items() if k.startswith(kept)}
         return found
 
     return Stage(
-        name="drawing",
+        name=name,
         networks={"codec": net, "objective": objective},
-        make_batches=dreamt("train", clips=6, crop_cells=10),
+        make_batches=batches("train", clips=6, crop_cells=10, dreamt_share=dreamt_share, resting_share=resting_share),
         updates=(
             Update(
                 ("codec", "objective"),
@@ -83,7 +110,7 @@ def drawing(context: RunContext) -> Stage:
                     lr=2e-3,
                     matrix_lr=0.02,
                     lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
-                    outer=(*DECODER_OUTER, "objective.*"),
+                    outer=(*DECODER_OUTER, "codec.painter.trust.weight", "objective.*"),
                 ),
                 ema_decay=0.99,
             ),
@@ -98,10 +125,13 @@ def drawing(context: RunContext) -> Stage:
     )
 
 
-def _told_of_motion(codec: VideoVAE) -> VideoVAE:
-    """The codec with a decoder that can be told what the body does; what is new says nothing yet."""
+def _told_of_motion(codec: VideoVAE, frames: FrameStore, store: LatentStore) -> VideoVAE:
+    """The codec with a decoder that can be told what the body does. It knows how faces go on average, and no more."""
     if codec.config.motion_dim:
         return codec
     net = VideoVAE(replace(codec.config, motion_dim=MOTION_WIDTH))
     net.load_state_dict({**net.state_dict(), **codec.state_dict()})
+    assert net.common is not None
+    with torch.no_grad():
+        net.common.field.copy_(measure_common_flow(frames, store, net.config.common_grid))
     return net

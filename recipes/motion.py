@@ -25,9 +25,9 @@ from flowact.train.stage import Batch, Place, RunContext, Stage, Update
 from recipes.nano import ROUGHNESS, SHIFT, Loss, optim, prepared, windows
 
 BANK = BankConfig(long=0, short=12)
-PLAN = Staircase(chunks=1, micro_steps=2, shift=SHIFT)
-NOISE_SCALE = 0.7
-"""Deviation of the noise that motion is served with: calmer than 1, and the prompt is followed better."""
+PLAN = Staircase(chunks=1, micro_steps=3, shift=SHIFT)
+NOISE_SCALE = 1.0
+"""Deviation of the noise that motion is served with: calmer, and heads hardly turn."""
 ROWS = 64
 
 

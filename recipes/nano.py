@@ -63,7 +63,7 @@ CODEC_OUTER = (
     "objective.*",
 )
 
-CODEC_DOORS = ("encode", "decode", "look", "rest", "initial_encode_state", "initial_decode_state")
+CODEC_DOORS = ("encode", "decode", "layers", "look", "rest", "initial_encode_state", "initial_decode_state")
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 

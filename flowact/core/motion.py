@@ -89,6 +89,18 @@ def unpack_motion(motion: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]
     return tracks | {"breath": tracks["breath"][:, 0]}
 
 
+def seen_from(motion: Tensor, stance: Tensor) -> Tensor:
+    """What motion [..., M] changes in the picture of somebody who stands as `stance` [..., M] says.
+
+    A picture shows by how far a head has turned since the portrait, not how it is held: given that alone, where a face
+    goes is linear in motion to 2 pixels of 12; not knowing how the portrait stands leaves 8. Hands stay where they are.
+    """
+    body = torch.ones(MOTION_WIDTH, device=motion.device)
+    for track in ("hand_active", *_OF_HANDS):
+        body[motion_slice(track)] = 0
+    return motion - stance * body
+
+
 def hand_points(motion: Tensor) -> Tensor:
     """The points of both hands as the agreed camera sees them: motion [..., M] -> column and row in shares of the
     picture, [..., 2, len(HAND_REACH), 2].

@@ -92,6 +92,8 @@ def _lines(judges: Judges, rig: Rig, moved: Sequence[_Moved]) -> tuple[list[Line
     opening = [m.score.openings[: len(m.made), 0] for m in moved]
     lips, best = (score_lips([tracks[:, -1] for tracks in part], opening) for part in (seen, real))
     head = motion_slice("head")
+    # Trembling is fast and turns nowhere: how far a head turns says what speed alone would not.
+    turns = [[m[:, head].std(0) for m in part] for part in zip(*((m.made, m.true) for m in moved))]
     speeds = [[_change(m[:, head]) for m in part] for part in zip(*((m.made, m.true) for m in moved))]
     jumps = [[_change(m, 2) for m in part] for part in zip(*((m.made, m.true) for m in moved))]
     lines = [
@@ -108,6 +110,7 @@ def _lines(judges: Judges, rig: Rig, moved: Sequence[_Moved]) -> tuple[list[Line
         Line(
             "lips: spread of the opening", None if lips is None else lips.spread, None if best is None else best.spread
         ),
+        Line("head: how far it turns, share of the data's", energy_ratio(*turns), 1.0, low=0.7, high=1.3),
         Line("head: speed, share of the data's", energy_ratio(*speeds), 1.0, low=0.7, high=1.3),
         Line("trembling: change of speed, share of the data's", energy_ratio(*jumps), 1.0, high=1.5),
         Line("jump at chunk edges over inside", edge_ratio(jumps[0]), edge_ratio(jumps[1]), high=1.2),

@@ -6,12 +6,15 @@ is made before the pictures of its chunk, which then have little left to guess (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_LATENT
+from flowact.core.errors import ConfigError
+from flowact.core.motion import motion_slice
 from flowact.core.types import Chunk, Conditions
 from flowact.diffusion.guidance import NoGuidance
 from flowact.diffusion.plan import DenoisePlan
@@ -19,6 +22,15 @@ from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.motion_codec import MotionCodec
 from flowact.rollout.generate import Backbone, StreamState, shift
 
+_QUICK = ("visemes", "gaze")
+"""Tracks that may jump."""
+_FACE = (1.0, 2.0, 1.0)
+"""Weights of a frame of the face between its neighbours."""
+_MASS = (1.0, 8.0, 28.0, 56.0, 70.0, 56.0, 28.0, 8.0, 1.0)
+"""Weights of a frame and the eight before it, for all that has mass: it lags by four frames. Nods at 2 Hz keep three
+quarters, trembling at 5 Hz a fifth."""
+_LOOKED_BACK = 2
+"""Latent frames that hold these eight."""
 _FADE_FRAMES = 2.0
 """Time constant in which the gap at a chunk's edge fades."""
 
@@ -41,6 +53,10 @@ class Mover:
     bank: BankConfig
     noise_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.bank.short < _LOOKED_BACK:
+            raise ConfigError(f"A memory of motion needs short >= {_LOOKED_BACK}; got {self.bank}.")
+
     def start(self, neutral: Conditions) -> MemoryBank:
         """A memory in which nothing happened yet, for conditions [B, 1] of a latent frame that nobody steered."""
         reference = torch.zeros(len(neutral.audio), 1, self.codec.config.latents, 1, 1, device=neutral.audio.device)
@@ -60,9 +76,12 @@ class Mover:
         stream, entering = StreamState.start(before), _without_motion(given)
         done, _ = shift(self.network, self.plan, NoGuidance(), stream, entering, self.noise_scale * noise)
         assert done is not None, "a plan of one chunk is done at once"
-        last = self.codec.decode(before.recent[:, -1:].float())[:, 0, -1]
-        motion = _joined(last, before.filled[:, -1], self.codec.decode(done.latents.float()))
-        return motion, before.commit(replace(done, latents=self.codec.encode(motion)))
+        past, made = (self.codec.decode(x.float()) for x in (before.recent[:, -_LOOKED_BACK:], done.latents))
+        is_known = before.filled[:, -_LOOKED_BACK:, None, None]
+        motion = _joined(past[:, -1, -1], is_known[:, -1, 0, 0], made)
+        past = torch.where(is_known, past, motion[:, :1, :1])
+        shown = _steadied(past, motion)
+        return shown, before.commit(replace(done, latents=self.codec.encode(motion)))
 
     def follow(self, before: MemoryBank, shown: Chunk) -> MemoryBank:
         """The memory after the motion that a chunk of pictures shows."""
@@ -79,6 +98,27 @@ def _joined(last: Tensor, is_known: Tensor, motion: Tensor) -> Tensor:
     fade = (-(torch.arange(1, motion.shape[1] * FRAMES_PER_LATENT + 1, device=motion.device) / _FADE_FRAMES)).exp()
     gap = (last - motion[:, 0, 0]) * is_known[:, None]
     return motion + (gap[:, None] * fade[:, None]).unflatten(1, motion.shape[1:3])
+
+
+def _steadied(before: Tensor, motion: Tensor) -> Tensor:
+    """Motion [B, T, 4, M] as it is shown: what has mass lags a little and does not tremble, going on from what was
+    `before` [B, 2, 4, M].
+    """
+    here = motion.flatten(1, 2)
+    line = torch.cat([before.flatten(1, 2), here], 1)
+    steady = _averaged(line, _MASS)[:, -here.shape[1] :]
+    # A face may not lag behind the voice: its last frame of a chunk does without the one after.
+    face = _averaged(torch.cat([line, line[:, -1:]], 1), _FACE)[:, -here.shape[1] :]
+    steady[..., motion_slice("face")] = face[..., motion_slice("face")]
+    for track in _QUICK:
+        steady[..., motion_slice(track)] = here[..., motion_slice(track)]
+    return steady.unflatten(1, motion.shape[1:3])
+
+
+def _averaged(line: Tensor, weights: Sequence[float]) -> Tensor:
+    """Weighted means [B, F - w + 1, M] of each w frames in a row of [B, F, M]."""
+    share = torch.tensor(weights, device=line.device) / sum(weights)
+    return torch.einsum("bfmw,w->bfm", line.unfold(1, len(weights), 1), share)
 
 
 def _without_motion(given: Conditions) -> Conditions:

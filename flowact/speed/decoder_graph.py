@@ -36,7 +36,7 @@ class DecoderGraph(nn.Module):
         """Pictures of `height` x `width` pixels; of each latent frame's four only every `every`-th is painted."""
         super().__init__()
         self.every = every
-        self.trunk, self.painter = codec.trunk, codec.painter
+        self.trunk, self.painter, self.common = codec.trunk, codec.painter, codec.common
         self.size = (height, width)
         self.register_buffer("base_8", _grid(height // 8, width // 8))
         self.register_buffer("base_1", _phases(_grid(height, width)))
@@ -59,9 +59,15 @@ class DecoderGraph(nn.Module):
         memory, told = rest[:count], rest[count:]
         motion = told[0] if told else None
         hands = None if motion is None else hand_points(motion).flatten(3, 4)
-        x, after = self.trunk(latents, features_16, memory, motion, hands)
+        x, after = self.trunk(latents, pixels, features_16, memory, motion, hands)
+        common = None
+        if self.common is not None and motion is not None:
+            eighth = (self.size[0] // 8, self.size[1] // 8)
+            common = self.common(motion.flatten(0, 2)[:: self.every], None, eighth) * self.size[1]
         x = x[:: self.every] if self.every > 1 else x
         flow = p.coarse_flow(x) * p.reach_px
+        if p.trust is not None and common is not None:
+            flow = flow + 2 * p.trust(x).sigmoid() * common
         moved = _sample(features_8, (flow * self.to_grid + self.base_8).permute(0, 2, 3, 1))
         x = p.fine_8(p.join_8(torch.cat((x, moved), 1)))
         x = F.pixel_shuffle(p.up(x), 2)

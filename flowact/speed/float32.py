@@ -8,7 +8,8 @@ from pathlib import Path
 
 import openvino as ov
 
-_FLOW_CHANNELS = 2
+_FLOW_CHANNELS = (1, 2)
+"""Of convolutions that say how far a common flow is to be trusted, and of those that say where to move."""
 
 
 def addresses_in_float32(model: ov.Model) -> ov.Model:
@@ -46,7 +47,7 @@ def _before(node: ov.Node) -> list[ov.Node]:
         name, kind = node.get_friendly_name(), node.get_type_name()
         if name in found or kind in ("Constant", "Parameter", "ShapeOf"):
             continue
-        if kind == "Convolution" and node.output(0).get_partial_shape()[1] == _FLOW_CHANNELS:
+        if kind == "Convolution" and node.output(0).get_partial_shape()[1] in _FLOW_CHANNELS:
             continue
         found[name] = node
         waiting += [value.get_node() for value in node.input_values()]

@@ -9,6 +9,7 @@ from flowact.core.motion import (
     hand_points,
     motion_slice,
     pack_motion,
+    seen_from,
     unpack_motion,
 )
 
@@ -75,3 +76,13 @@ def test_aimed_hands_lie_where_they_were_seen_and_those_not_seen_stay() -> None:
     assert torch.equal(aimed[:, others], motion[:, others])
     assert torch.equal(aimed[:, motion_slice("wrist")][:, :3], motion[:, motion_slice("wrist")][:, :3]), "left"
     assert torch.equal(motion, hand_up(-0.3, 0.2)), "what is given is not changed"
+
+
+def test_a_body_is_seen_from_its_portrait_but_for_its_hands() -> None:
+    motion, stance = torch.randn(2, 5, MOTION_WIDTH), torch.randn(2, 1, MOTION_WIDTH)
+    seen = seen_from(motion, stance)
+    for track in MOTION_TRACKS:
+        part = motion_slice(track)
+        is_hand = track in ("hand_active", "wrist", "palm", "fingers", "curl")
+        expected = motion if is_hand else motion - stance
+        assert torch.equal(seen[..., part], expected[..., part])

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from flowact.core.errors import ConfigError, ShapeError
-from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, hand_points, motion_slice
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
 from flowact.models.video_vae.config import VideoVAEConfig
-from flowact.models.video_vae.model import VideoVAE
+from flowact.models.video_vae.model import VideoVAE, told_hands
+from flowact.models.video_vae.told import CommonFlow, Palette
 from flowact.models.video_vae.warp import enlarge, warp
 
 SIZE = 64
@@ -165,8 +166,8 @@ def told() -> VideoVAE:
 
 @torch.no_grad()
 def test_a_told_decoder_draws_what_it_is_told_where_it_is(told, clip):
-    def draw(motion, hands=None):
-        return told.decode(latents, told.initial_decode_state(clip[:, 0]), motion, hands=hands)[0]
+    def draw(motion, window=None):
+        return told.decode(latents, told.initial_decode_state(clip[:, 0]), motion, window=window)[0]
 
     latents = torch.randn(2, 5, 8, 4, 4)
     motion = torch.randn(2, 5, 4, MOTION_WIDTH)
@@ -176,9 +177,9 @@ def test_a_told_decoder_draws_what_it_is_told_where_it_is(told, clip):
     assert (draw(motion) - draw(None)).abs().max() > 1e-3
     assert torch.equal(draw(motion)[:, :12], draw(other)[:, :12]), "what comes later is not known"
     assert (draw(motion)[:, 12:] - draw(other)[:, 12:]).abs().max() > 1e-3
-    hands = hand_points(motion).flatten(3, 4)
-    assert torch.equal(draw(motion), draw(motion, hands))
-    assert (draw(motion) - draw(motion, hands + 0.2)).abs().max() > 1e-3
+    whole = torch.tensor([0.0, 0.0, 1.0]).expand(2, -1)
+    torch.testing.assert_close(draw(motion), draw(motion, whole), atol=1e-4, rtol=0)
+    assert (draw(motion) - draw(motion, whole * 0.7)).abs().max() > 1e-3
 
 
 @torch.no_grad()
@@ -190,3 +191,63 @@ def test_a_told_decoder_streams_as_it_decodes_offline(told, clip):
         part, state = told.decode(latents[:, start:end], state, motion[:, start:end])
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+
+
+def test_a_palette_knows_colours_and_not_where_they_are():
+    torch.manual_seed(0)
+    palette = Palette(5)
+    features, pixels = torch.randn(2, 5, 4, 4), torch.rand(2, 3, 64, 64)
+    seen = palette(pixels, features)
+    assert seen.shape == (2, Palette.width(5))
+    torch.testing.assert_close(palette(pixels.flip(-1), features.flip(-1)), seen)
+    plain = palette(torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(2, -1, 64, 64), features)
+    torch.testing.assert_close(plain.unflatten(1, (-1, 8))[..., :3], torch.tensor([0.1, 0.5, 0.9]).expand(2, 4, -1))
+
+
+@torch.no_grad()
+def test_a_told_decoder_knows_the_colours_of_the_portrait(told, clip):
+    """A spot of colour that no convolution could carry so far changes the picture."""
+    wide = torch.zeros(1, 3, 16 * 40, 16 * 40)
+    marked = wide.clone()
+    marked[..., :16, :16] = 1
+    latents, motion = torch.zeros(1, 1, 8, 40, 40), torch.zeros(1, 1, 4, MOTION_WIDTH)
+    far = [told.decode(latents, told.initial_decode_state(x), motion)[0][..., -16:, -16:] for x in (wide, marked)]
+    assert (far[0] - far[1]).abs().max() > 1e-6
+
+
+def test_layers_make_the_picture(told, clip):
+    latents = torch.randn(2, 3, 8, 4, 4)
+    layers, _ = told.layers(latents, told.initial_decode_state(clip[:, 0]))
+    pixels, _ = told.decode(latents, told.initial_decode_state(clip[:, 0]))
+    assert layers.mask.shape == (2, 12, 1, 64, 64)
+    assert bool((layers.mask > 0).all() and (layers.mask < 1).all())
+    torch.testing.assert_close(layers.mask * layers.moved + (1 - layers.mask) * layers.painted, pixels)
+
+
+def test_a_window_sees_its_part_of_the_common_flow_and_its_hands():
+    common = CommonFlow(8)
+    with torch.no_grad():
+        common.field.copy_(torch.randn(MOTION_WIDTH, 2, 8, 8))
+    motion = torch.randn(3, MOTION_WIDTH)
+    whole = common(motion, None, (8, 8))
+    torch.testing.assert_close(common(motion, torch.tensor([[0.0, 0.0, 1.0]]).expand(3, -1), (8, 8)), whole)
+    part = common(motion, torch.tensor([[0.25, 0.5, 0.5]]).expand(3, -1), (4, 4))
+    torch.testing.assert_close(part, whole[:, :, 4:, 2:6])
+    torch.testing.assert_close(common(motion, None, (16, 16)).mean((2, 3)), whole.mean((2, 3)), atol=0.02, rtol=0)
+    seen = told_hands(motion[:, None, None], torch.tensor([[0.25, 0.5, 0.5]]).expand(3, -1))
+    points = told_hands(motion[:, None, None], None)
+    torch.testing.assert_close(seen * 0.5 + torch.tensor([0.25, 0.5]), points)
+
+
+@torch.no_grad()
+def test_a_common_flow_moves_the_portrait_before_anything_is_learnt(clip):
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, common_grid=8)).eval()
+    codec.common.field[0, 0] = 8.0  # of 256: two of these 64 pixels
+    latents, motion = torch.zeros(2, 1, 8, 4, 4), torch.zeros(2, 1, 4, MOTION_WIDTH)
+    motion[..., 0] = 1
+    state = codec.initial_decode_state(clip[:, 0])
+    moved = codec.layers(latents, state, motion)[0].moved
+    torch.testing.assert_close(moved[..., :-2], clip[:, :1, ..., 2:].expand(-1, 4, -1, -1, -1), atol=1e-4, rtol=0)
+    half = codec.layers(latents, state, motion, every=2)[0].moved
+    torch.testing.assert_close(half, moved[:, ::2])

@@ -46,6 +46,7 @@ def make_store(time: int = 42) -> LatentStore:
         rests=torch.randn(2, 1, 4, 4, 4).half(),
         looks=torch.randn(2, 1, 4, 4, 4).half(),
         colours=torch.randn(2, 1, 3, 8, 8).half(),
+        stills=torch.zeros(2, 1, dtype=torch.long),
         audio=torch.randn(2, time, 4, 6).half(),
         weight=torch.ones(2, time, 4, 4).half(),
         motion=torch.zeros(2, time, 4, MOTION_WIDTH).half(),

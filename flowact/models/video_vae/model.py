@@ -30,7 +30,7 @@ from flowact.core.errors import ShapeError
 from flowact.core.motion import hand_points
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
-from flowact.models.video_vae.told import Told
+from flowact.models.video_vae.told import CommonFlow, Palette, Told
 from flowact.models.video_vae.warp import enlarge, warp
 
 Memory = tuple[Tensor, ...]
@@ -63,6 +63,25 @@ class DecodeState(NamedTuple):
     features_8: Tensor
     features_16: Tensor
     memory: Memory
+
+
+class Layers(NamedTuple):
+    """What a decoded clip is laid of: mask * moved + (1 - mask) * painted.
+
+    Attributes:
+        painted: [B, F, 3, H, W] what is new.
+        moved: [B, F, 3, H, W] the portrait where the flow takes it.
+        mask: [B, F, 1, H, W] in 0..1.
+    """
+
+    painted: Tensor
+    moved: Tensor
+    mask: Tensor
+
+    @property
+    def pixels(self) -> Tensor:
+        """The clip [B, F, 3, H, W]."""
+        return torch.lerp(self.painted, self.moved, self.mask)
 
 
 class Encoder(nn.Module):
@@ -115,24 +134,37 @@ class Trunk(nn.Module):
         super().__init__()
         c = config
         self.enter = conv(c.latent_channels + c.reference_width_16, c.trunk_width, 3)
-        self.told_16 = Told(c.trunk_width, FRAMES_PER_LATENT, c.told_width_16) if c.motion_dim else None
+        palette = Palette.width(c.reference_width_16)
+        self.palette = Palette(c.reference_width_16) if c.motion_dim else None
+        self.told_16 = Told(c.trunk_width, FRAMES_PER_LATENT, c.told_width_16, palette) if c.motion_dim else None
         self.coarse = nn.ModuleList(CausalBlock(c.trunk_width) for _ in range(c.trunk_blocks))
         self.unfold = conv(c.trunk_width, FRAMES_PER_LATENT * 4 * c.frame_width_8, 1)
-        self.told_8 = Told(c.frame_width_8, 1, c.told_width_8) if c.motion_dim else None
+        self.told_8 = Told(c.frame_width_8, 1, c.told_width_8, palette) if c.motion_dim else None
 
     def forward(
-        self, latents: Tensor, features_16: Tensor, memory: Memory, motion: Tensor | None, hands: Tensor | None
+        self,
+        latents: Tensor,
+        pixels: Tensor,
+        features_16: Tensor,
+        memory: Memory,
+        motion: Tensor | None,
+        hands: Tensor | None,
     ) -> tuple[Tensor, Memory]:
-        """Latents [B, T, C, h, w] to frame features [B*4T, D, 2h, 2w]; motion and hands as for `VideoVAE.decode`."""
+        """Latents [B, T, C, h, w], and the portrait, to frame features [B*4T, D, 2h, 2w]; motion and hands as for
+        `VideoVAE.decode`.
+        """
         beside = features_16[:, None].expand(-1, latents.shape[1], -1, -1, -1).to(latents.dtype)
         x = torch.cat([latents, beside], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x = self.enter(x)
-        if self.told_16 is not None and motion is not None and hands is not None:
-            x = self.told_16(x, motion.flatten(0, 1), hands.flatten(0, 1))
+        told = None
+        if self.palette is not None and motion is not None and hands is not None:
+            told = motion, hands, self.palette(pixels, features_16)
+        if self.told_16 is not None and told is not None:
+            x = self.told_16(x, *(part.flatten(0, 1) for part in told[:2]), told[2])
         x, memory = _look_back(self.coarse, x, memory)
         x = F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2)
-        if self.told_8 is not None and motion is not None and hands is not None:
-            x = self.told_8(x, motion.flatten(0, 2)[:, None], hands.flatten(0, 2)[:, None])
+        if self.told_8 is not None and told is not None:
+            x = self.told_8(x, *(part.flatten(0, 2)[:, None] for part in told[:2]), told[2])
         return x, memory
 
 
@@ -144,6 +176,7 @@ class Painter(nn.Module):
         c = config
         self.reach_px = c.flow_reach_px
         self.coarse_flow = conv(c.frame_width_8, 2, 3, gain=0.0)
+        self.trust = conv(c.frame_width_8, 1, 3, gain=0.0) if c.motion_dim else None
         self.join_8 = conv(c.frame_width_8 + c.reference_width_8, c.frame_width_8, 1)
         self.fine_8 = blocks(c.frame_blocks_8, c.frame_width_8)
         self.up = conv(c.frame_width_8, 4 * c.frame_width_4, 1)
@@ -155,10 +188,18 @@ class Painter(nn.Module):
         with torch.no_grad():
             self.head.bias[48:] = 2.0  # the first output is the unmoved portrait: training starts from the copy
 
-    def forward(self, x: Tensor, state: DecodeState) -> Tensor:
-        """Frame features [B*F, D, H/8, W/8] to pixels [B*F, 3, H, W] in float32."""
+    def forward(self, x: Tensor, state: DecodeState, common: Tensor | None) -> Layers:
+        """Frame features [B*F, D, H/8, W/8] to layers of B clips of F frames in float32.
+
+        Args:
+            x: the features.
+            state: the portraits.
+            common: [B*F, 2, H/8, W/8] where an average body has gone, in pixels, if motion was told.
+        """
         width = state.pixels.shape[-1]
         flow = self.coarse_flow(x) * self.reach_px
+        if self.trust is not None and common is not None:
+            flow = flow + 2 * self.trust(x).sigmoid() * common
         moved = warp(state.features_8, flow, width).to(x.dtype)
         x = self.fine_8(self.join_8(_beside(x, moved)))
         x = F.pixel_shuffle(self.up(x), 2)
@@ -167,7 +208,8 @@ class Painter(nn.Module):
         moved = warp(state.pixels, enlarge(flow, 4), width)
         x = self.fine_4(self.join_4(_beside(x, F.pixel_unshuffle(moved, 4).to(x.dtype))))
         painted, mask = F.pixel_shuffle(self.head(x).float(), 4).split([3, 1], 1)
-        return torch.lerp(painted, moved, mask.sigmoid())
+        layers = painted, moved, mask.sigmoid()
+        return Layers(*(layer.unflatten(0, (len(state.pixels), -1)) for layer in layers))
 
 
 class VideoVAE(nn.Module):
@@ -186,6 +228,7 @@ class VideoVAE(nn.Module):
         self.look_head = conv(self.config.reference_width_16, self.config.latent_channels, 1)
         self.look_normaliser = nn.BatchNorm2d(self.config.latent_channels, affine=False, momentum=0.02)
         self.trunk = Trunk(self.config)
+        self.common = CommonFlow(self.config.common_grid) if self.config.motion_dim else None
         self.painter = Painter(self.config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -238,35 +281,55 @@ class VideoVAE(nn.Module):
         state: DecodeState,
         motion: Tensor | None = None,
         every: int = 1,
-        hands: Tensor | None = None,
+        window: Tensor | None = None,
     ) -> tuple[Tensor, DecodeState]:
         """Latents [B, T, C, H/16, W/16] to a clip [B, 4T / every, 3, H, W], float32, about -1..1 (not clamped).
 
         Args:
             latents: of the clip.
             state: what came before.
-            motion: [B, T, 4, M] what the body does (`core.motion`), for a decoder that can be told; None tells nothing.
+            motion: [B, T, 4, M] what moved since the portrait (`core.motion.seen_from`), for a decoder that can be
+                told; None tells nothing.
             every: of each latent frame's four pictures only every `every`-th is painted, 1 or 2; the state after is
                 the same.
-            hands: [B, T, 4, P, 2] where the points of the hands are, in shares of the picture. By default the agreed
-                camera says it; whoever decodes a part of a picture knows better.
+            window: [B, 3] which part of a picture this is: column, row and side, in shares of the picture; None is
+                all of it.
 
         Raises:
             ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
         """
+        layers, state = self.layers(latents, state, motion, every, window)
+        return layers.pixels, state
+
+    def layers(
+        self,
+        latents: Tensor,
+        state: DecodeState,
+        motion: Tensor | None = None,
+        every: int = 1,
+        window: Tensor | None = None,
+    ) -> tuple[Layers, DecodeState]:
+        """`decode`, taken apart: training asks what was painted that could have been moved."""
         expected = (self.config.latent_channels, *state.features_16.shape[-2:])
         if latents.ndim != 5 or latents.shape[2:] != expected or len(latents) != len(state.pixels):
             raise ShapeError(
                 f"VideoVAE.decode: got latents of shape {tuple(latents.shape)}, expected "
                 f"{(len(state.pixels), 'T', *expected)}; make the state from a portrait of the same size."
             )
-        if motion is not None and hands is None:
-            hands = hand_points(motion).flatten(3, 4)
-        frames, memory = self.trunk(latents, state.features_16, state.memory, motion, hands)
+        hands = None if motion is None else told_hands(motion, window)
+        frames, memory = self.trunk(latents, state.pixels, state.features_16, state.memory, motion, hands)
+        common = None
+        if self.common is not None and motion is not None:
+            rows = FRAMES_PER_LATENT * latents.shape[1]
+            seen = None if window is None else window.repeat_interleave(rows, 0)
+            common = self.common(motion.flatten(0, 2), seen, (frames.shape[2], frames.shape[3]))
+            whole = 1.0 if seen is None else seen[:, 2, None, None, None]
+            common = common * state.pixels.shape[-1] / whole
         if every > 1:
             frames = frames[::every].contiguous(memory_format=torch.channels_last)
-        pixels: Tensor = self.painter(frames, state)
-        return pixels.unflatten(0, (len(latents), -1)), state._replace(memory=memory)
+            common = None if common is None else common[::every]
+        layers: Layers = self.painter(frames, state, common)
+        return layers, state._replace(memory=memory)
 
     def _see(self, reference_pixels: Tensor) -> tuple[Tensor, Tensor]:
         if reference_pixels.ndim != 4 or reference_pixels.shape[1] != 3:
@@ -277,6 +340,17 @@ class VideoVAE(nn.Module):
         _check_sides(*reference_pixels.shape[-2:])
         features: tuple[Tensor, Tensor] = self.reference_encoder(reference_pixels)
         return features
+
+
+def told_hands(motion: Tensor, window: Tensor | None) -> Tensor:
+    """Points of both hands as motion [B, T, 4, M] tells them, [B, T, 4, P, 2] in shares of the picture or of its
+    windows [B, 3].
+    """
+    points = hand_points(motion).flatten(3, 4)
+    if window is None:
+        return points
+    corner, side = window[:, None, None, None, :2], window[:, None, None, None, 2:]
+    return (points - corner) / side
 
 
 def _blank(features_16: Tensor, channels: int, count: int) -> Memory:

@@ -20,10 +20,9 @@ from flowact.core.motion import hand_points
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.rollout.generate import Serving, StreamState, shift
-from flowact.train.data.encode import still_frames
-from flowact.train.data.frames import BOXES, FrameStore
+from flowact.train.data.frames import BOXES, FrameStore, tinted
 from flowact.train.data.labels import MOUTH_LABELS
-from flowact.train.data.latents import WindowCutter
+from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.stage import Batch, Place
 
 
@@ -85,28 +84,28 @@ class DreamBatches:
 
     Attributes:
         frames: the pictures.
-        real: [N, R, T, C, H, W] latents of the codec, of the same clips in the same order.
-        rests: [N, R, C, H, W] of the same clips' portraits.
-        motion: [N, T, 4, M] of the same clips.
-        dreams: of the same clips.
+        store: latents and motion of the same clips in the same order.
+        dreams: of the same clips; None where none are drawn.
         clips: clips in a batch, one chunk of each.
         crop_cells: side of the square of latent cells that is cut around the face.
         dreamt_share: how often the latents are dreamt.
         resting_share: how often they are those of the portrait at rest, so that motion alone says what is done: latents
             that hold a pose, well or badly, leave a decoder no reason to listen to it.
-        anywhere_share: how often the square is cut anywhere: hands and clothes must be drawn too.
+        hands_share: how often the square is cut around a hand, if one can be seen.
+        anywhere_share: how often it is cut anywhere: clothes and walls must be drawn too.
+        tint: largest change of each colour channel's gain, drawn per clip: more skins and lights than were rendered.
     """
 
     frames: FrameStore
-    real: Tensor
-    rests: Tensor
-    motion: Tensor
-    dreams: Dreams
+    store: LatentStore
+    dreams: Dreams | None
     clips: int = 8
     crop_cells: int = 8
     dreamt_share: float = 0.4
-    resting_share: float = 0.4
-    anywhere_share: float = 0.3
+    resting_share: float = 0.3
+    hands_share: float = 0.3
+    anywhere_share: float = 0.2
+    tint: float = 0.15
 
     def __call__(self, place: Place) -> Iterator[Batch]:
         """Batches from `place` on; equal places give equal batches."""
@@ -118,30 +117,30 @@ class DreamBatches:
             step += 1
 
     def _draw(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        number = int(rng.integers(len(self.real)))
-        first, length = int(self.frames.starts[number]), int(self.frames.lengths[number])
-        still = int(rng.integers(self.dreams.latents.shape[1]))
+        number = int(rng.integers(self.store.clips))
+        first = int(self.frames.starts[number])
+        stills = self.store.stills.shape[1] if self.dreams is None else self.dreams.latents.shape[1]
+        still = int(rng.integers(stills))
         kind = rng.random()
-        if kind < self.dreamt_share:
+        if kind < self.dreamt_share and self.dreams is not None:
             place = int(rng.integers(len(self.dreams.starts)))
             start, latents = int(self.dreams.starts[place]), self.dreams.latents[number, still, place]
         else:
-            start = int(rng.integers(self.real.shape[2] - LATENTS_PER_CHUNK + 1))
-            latents = self.real[number, still, start : start + LATENTS_PER_CHUNK]
+            start = int(rng.integers(self.store.length - LATENTS_PER_CHUNK + 1))
+            latents = self.store.latents[number, still, start : start + LATENTS_PER_CHUNK]
             if kind < self.dreamt_share + self.resting_share:
-                latents = self.rests[number, still].expand_as(latents)
+                latents = self.store.rests[number, still].expand_as(latents)
         begin = first + start * FRAMES_PER_LATENT
         span = slice(begin, begin + LATENTS_PER_CHUNK * FRAMES_PER_LATENT)
-        column, row = self._corner(self.frames.tracks["face_box"][span], rng)
+        here = torch.arange(start, start + LATENTS_PER_CHUNK)
+        motion = self.store.moved(torch.tensor([number]), torch.tensor([still]), here[None])[0]
+        points = hand_points(motion).flatten(2, 3) * self.store.latents.shape[-1]
+        column, row = self._corner(self.frames.tracks["face_box"][span], points.flatten(0, 2).numpy(), rng)
         x, y, side = column * SPATIAL_FACTOR, row * SPATIAL_FACTOR, self.crop_cells * SPATIAL_FACTOR
         cut = (slice(y, y + side), slice(x, x + side))
-        motion = self.motion[number, start : start + LATENTS_PER_CHUNK].float()
-        # The whole picture's shares to those of the crop.
-        hands = (
-            hand_points(motion).flatten(2, 3) * self.real.shape[-1] - torch.tensor([column, row])
-        ) / self.crop_cells
+        gains = 1 + rng.uniform(-self.tint, self.tint, 3)
         cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
-        shown = first + int(still_frames(number, length, self.real.shape[1])[still])
+        shown = first + int(self.store.stills[number, still])
         offset = np.array([x, y, x, y], np.float32)
         labels = {name: self.frames.tracks[name][span] for name in MOUTH_LABELS}
         return (
@@ -150,22 +149,26 @@ class DreamBatches:
             | {
                 "latents": cells.float().numpy(),
                 "motion": motion.numpy(),
-                "hands": hands.numpy(),
-                "clip": self.frames.frames[span, cut[0], cut[1]],
-                "reference": self.frames.frames[shown, cut[0], cut[1]],
+                "window": np.array([column, row, self.crop_cells], np.float32) / self.store.latents.shape[-1],
+                "clip": tinted(self.frames.frames[span, cut[0], cut[1]], gains),
+                "reference": tinted(self.frames.frames[shown, cut[0], cut[1]], gains),
             }
         )
 
-    def _corner(self, face_box: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-        """Column and row of the first cell of a crop: around the lower half of the face, give or take a cell or two,
-        or anywhere.
+    def _corner(self, face_box: np.ndarray, hands: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+        """Column and row of the first cell of a crop: around the lower half of the face or a point of a hand [N, 2],
+        give or take a cell or two, or anywhere.
         """
-        grid = self.real.shape[-1]
-        if rng.random() < self.anywhere_share:
+        grid, kind = self.store.latents.shape[-1], rng.random()
+        seen = hands[((hands > 0) & (hands < grid)).all(-1)]
+        if kind < self.anywhere_share:
             column, row = rng.integers(grid - self.crop_cells + 1, size=2)
             return int(column), int(row)
-        x0, y0, x1, y1 = face_box.mean(0) / SPATIAL_FACTOR
-        column = (x0 + x1 - self.crop_cells) / 2 + rng.uniform(-2, 2)
-        row = (y0 + 2 * y1) / 3 - self.crop_cells / 2 + rng.uniform(-2, 2)
-        low, high = 0, grid - self.crop_cells
-        return int(np.clip(round(column), low, high)), int(np.clip(round(row), low, high))
+        if kind < self.anywhere_share + self.hands_share and len(seen):
+            centre = seen[rng.integers(len(seen))]
+        else:
+            x0, y0, x1, y1 = face_box.mean(0) / SPATIAL_FACTOR
+            centre = np.array([(x0 + x1) / 2, (y0 + 2 * y1) / 3])
+        corner = np.round(centre - self.crop_cells / 2 + rng.uniform(-2, 2, 2))
+        column, row = np.clip(corner, 0, grid - self.crop_cells)
+        return int(column), int(row)

@@ -47,11 +47,13 @@ def encode_shards(
     """
     device = next(codec.parameters()).device
     words: dict[str, int] = {}
-    latents, rests, looks, colours, audio, weight, motion, captions = [], [], [], [], [], [], [], []
+    latents, rests, looks, colours, shown = [], [], [], [], []
+    audio, weight, motion, captions = [], [], [], []
     meta: list[dict[str, object]] = []
     for number, sample in enumerate(track(samples, "encoding clips", total=clips)):
         pixels = torch.from_numpy(sample.frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-        stills = pixels[torch.from_numpy(still_frames(number, len(pixels), STILLS))]
+        shown.append(torch.from_numpy(still_frames(number, len(pixels), STILLS)))
+        stills = pixels[shown[-1]]
         coded, rest, look = encode_clip(codec, pixels, stills)
         latents.append(coded.half().cpu())
         rests.append(rest.half().cpu())
@@ -76,6 +78,7 @@ def encode_shards(
         torch.stack(rests),
         torch.stack(looks),
         torch.stack(colours),
+        torch.stack(shown),
         torch.stack(audio),
         torch.stack(weight),
         torch.stack(motion),

@@ -155,9 +155,9 @@ class FrameBatches:
         cut = (slice(y, y + self.crop_px), slice(x, x + self.crop_px))
         gains, other = 1 + rng.uniform(-self.tint, self.tint, (2, 3))
         pictures = {
-            "clip": _tinted(self.store.frames[span, cut[0], cut[1]], gains),
-            "seen": _tinted(self.store.frames[span, cut[0], cut[1]], other),
-            "reference": _tinted(self.store.frames[shown, cut[0], cut[1]], gains),
+            "clip": tinted(self.store.frames[span, cut[0], cut[1]], gains),
+            "seen": tinted(self.store.frames[span, cut[0], cut[1]], other),
+            "reference": tinted(self.store.frames[shown, cut[0], cut[1]], gains),
         }
         tracks, still = self._tracks(span, x, y), self._tracks(slice(shown, shown + 1), x, y)
         if rng.random() < 0.5:
@@ -196,7 +196,8 @@ def mirrored(item: dict[str, Array], width: int) -> dict[str, Array]:
     }
 
 
-def _tinted(pictures: Array, gains: Array) -> Array:
+def tinted(pictures: Array, gains: Array) -> Array:
+    """Pictures [..., 3] uint8 with each colour channel made stronger or weaker by gains [3]."""
     levels = np.arange(256)[:, None] * gains
     table = np.clip(np.round(levels), 0, 255).astype(np.uint8)
     return np.stack([table[pictures[..., channel], channel] for channel in range(3)], -1)

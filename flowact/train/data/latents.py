@@ -14,14 +14,14 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.errors import ConfigError
-from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice, seen_from
 from flowact.core.types import Conditions
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.anchor import Anchor
 from flowact.rollout.window import Window, mouth_cells
 from flowact.train.stage import Place
 
-ARRAYS = ("latents", "rests", "looks", "colours", "audio", "weight", "motion", "text")
+ARRAYS = ("latents", "rests", "looks", "colours", "stills", "audio", "weight", "motion", "text")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class LatentStore:
         rests: [N, R, C, H, W] float16 latents of these stills at rest; the first is the clip's frame 0.
         looks: [N, R, C, H, W] float16 looks of the stills.
         colours: [N, R, 3, 2 H, 2 W] float16 the stills themselves, small (`models.anchor.small_colours`).
+        stills: [N, R] int64 which frames of the clip the stills are.
         audio: [N, T, 4, Da] float16 voice features.
         weight: [N, T, H, W] float16 importance of each cell (the mouth counts more).
         motion: [N, T, 4, M] float16 what the body does (`core.motion`).
@@ -47,6 +48,7 @@ class LatentStore:
     rests: Tensor
     looks: Tensor
     colours: Tensor
+    stills: Tensor
     audio: Tensor
     weight: Tensor
     motion: Tensor
@@ -106,6 +108,14 @@ class LatentStore:
     def length(self) -> int:
         """Latent frames in each clip."""
         return self.latents.shape[2]
+
+    def moved(self, clip: Tensor, still: Tensor, where: Tensor) -> Tensor:
+        """What moved since a still (`core.motion.seen_from`): clips [B], stills [B], latents [B, T] -> [B, T, 4, M]."""
+        if not self.motion.shape[-1]:
+            return self.motion[clip[:, None], where].float()
+        frame = self.stills[clip, still]
+        stance = self.motion[clip, frame // FRAMES_PER_LATENT, frame % FRAMES_PER_LATENT].float()
+        return seen_from(self.motion[clip[:, None], where].float(), stance[:, None, None])
 
     def mouths(self) -> Tensor:
         """[N, T, H, W] bool: the cells of the mouth."""
@@ -172,7 +182,7 @@ class WindowCutter:
         return Window(
             bank=self._memory(clip, start, still),
             clean=clean,
-            conditions=self._conditions(clip, ahead),
+            conditions=self._conditions(clip, still, ahead),
             weight=store.weight[rows, ahead].float()[:, :, None],
             sequence=sequence,
             start=start,
@@ -199,7 +209,7 @@ class WindowCutter:
         recent = self.anchor.relative(self.store.latents[clip[:, None], still[:, None], known].float(), rest)
         recent = torch.where(filled[:, :, None, None, None], recent, torch.zeros_like(recent))
         reference = self.anchor.standardise(self.store.looks[clip, still].float())[:, None]
-        steering = Conditions.cat([self._neutral(len(clip)), self._conditions(clip, known)])
+        steering = Conditions.cat([self._neutral(len(clip)), self._conditions(clip, still, known)])
         absent = torch.cat((torch.zeros(len(clip), 1, dtype=torch.bool), filled), 1)
         steering = replace(
             steering,
@@ -214,7 +224,7 @@ class WindowCutter:
         given = (torch.zeros(rows, 1, *shape) for shape in shapes)
         return Conditions(*given, *torch.zeros(3, rows, 1))
 
-    def _conditions(self, clip: Tensor, where: Tensor) -> Conditions:
+    def _conditions(self, clip: Tensor, still: Tensor, where: Tensor) -> Conditions:
         """Voice of each latent frame, and the caption (at a random level of detail) that is current at its chunk."""
         captions = torch.empty(where.shape, dtype=torch.long)
         for row, c in enumerate(clip.tolist()):
@@ -223,7 +233,7 @@ class WindowCutter:
                 middle = int(where[row, part].float().mean().round())
                 captions[row, part] = self._caption(c, middle)
         here, present = clip[:, None], torch.ones(where.shape)
-        audio, motion = self.store.audio[here, where].float(), self.store.motion[here, where].float()
+        audio, motion = self.store.audio[here, where].float(), self.store.moved(clip, still, where)
         return Conditions(audio, self.store.text[captions].float(), motion, present, present, present)
 
     def _caption(self, clip: int, latent: int) -> int:

@@ -95,6 +95,7 @@ def store_performances(performances: Sequence[Heard], text: TextEncoder) -> Late
         rests=nothing,
         looks=nothing,
         colours=torch.zeros(clips, 1, 3, 2, 2, dtype=torch.float16),
+        stills=torch.zeros(clips, 1, dtype=torch.long),
         audio=audio,
         weight=torch.ones(clips, time, 1, 1, dtype=torch.float16),
         motion=torch.zeros(clips, time, FRAMES_PER_LATENT, 0, dtype=torch.float16),

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
-from flowact.models.video_vae.model import VideoVAE
+from flowact.models.video_vae.model import VideoVAE, told_hands
 from flowact.nn.spots import spots
 from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
 from flowact.train.objectives.mouth import MouthReading
@@ -38,6 +38,9 @@ class CodecObjectiveConfig:
         mouth_weight, eye_weight: how much a pixel in these boxes counts; other pixels count 1.
         hand_weight: the same around the points of a hand, where these are given.
         gradient_weight: weight of the error of picture gradients, at full and half resolution.
+        paint_price: what painting a pixel costs that is neither of a mouth nor of a hand, where `DecoderObjective` is
+            told where hands are. Where a decoder is unsure, paint is the mean of what may be, a blur; the portrait
+            moved is sharp.
         label_weight: weight of the labels' error.
         latent_noise: standard deviation of the noise on the unit-variance latents before they are decoded.
     """
@@ -46,6 +49,7 @@ class CodecObjectiveConfig:
     eye_weight: float = 3.0
     hand_weight: float = 1.0
     gradient_weight: float = 0.5
+    paint_price: float = 0.0
     label_weight: float = 1.0
     latent_noise: float = 0.4
 
@@ -142,7 +146,7 @@ def _label_error(read: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Ten
 class DecoderObjective(nn.Module):
     """The pictures' part of `CodecObjective` for latents that are given, and mouths that read right: see MouthReading.
 
-    The batch holds `latents` [B, T, C, H / 16, W / 16], `motion` and `hands` as `VideoVAE.decode` takes them, the
+    The batch holds `latents` [B, T, C, H / 16, W / 16], `motion` and `window` as `VideoVAE.decode` takes them, the
     pictures and boxes that `CodecObjective` takes, and the labels of the mouth. Its own parameters are the mouth
     reader's; train them with the codec's.
     """
@@ -157,13 +161,17 @@ class DecoderObjective(nn.Module):
         clip, reference = to_pixels(batch["clip"]), to_pixels(batch["reference"])
         latents = batch["latents"].float()
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
-        hands = batch["hands"].float()
-        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference), batch["motion"].float(), hands=hands)
-        decoded = decoded.float()
+        motion, window = batch["motion"].float(), batch["window"].float()
+        hands = told_hands(motion, window)
+        state = codec.initial_decode_state(reference)
+        layers, _ = codec.layers(noisy, state, motion, window=window)
+        decoded = layers.pixels
         regions = region_masks(batch, *clip.shape[-2:]) | {"hands": _hand_mask(hands, clip.shape[-1])}
         loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
         read, found = self.mouth(decoded, clip, batch)
-        return loss + read, {**metrics, **found}
+        free = torch.maximum(regions["mouth"], regions["hands"])
+        paint = ((1 - layers.mask[:, :, 0]) * (1 - free)).mean()
+        return loss + read + self.config.paint_price * paint, {**metrics, **found, "paint": paint.detach()}
 
 
 def picture_error(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flowact.core.device import choose_precision
-from flowact.core.motion import MOTION_WIDTH, hand_points, motion_slice
+from flowact.core.motion import MOTION_WIDTH, motion_slice
 from flowact.diffusion.guidance import VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
@@ -31,6 +31,7 @@ def store() -> LatentStore:
         rests=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
         looks=torch.randn(CLIPS, STILLS, 4, GRID, GRID).half(),
         colours=torch.zeros(CLIPS, STILLS, 3, 2 * GRID, 2 * GRID).half(),
+        stills=torch.from_numpy(np.stack([still_frames(i, TIME * 4, STILLS) for i in range(CLIPS)])),
         audio=torch.randn(CLIPS, TIME, 4, 6).half(),
         weight=torch.ones(CLIPS, TIME, GRID, GRID).half(),
         motion=torch.zeros(CLIPS, TIME, 4, MOTION_WIDTH).half(),
@@ -86,25 +87,32 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     motion = number[:, :, None, None].expand(-1, -1, 4, MOTION_WIDTH).clone()
     motion[..., motion_slice("hand_active")] = 0
     rests = torch.full((CLIPS, 2, 4, GRID, GRID), -1.0).half()
+    stills = torch.tensor([[7, 30]] * CLIPS)
+    latents = real[:, None].expand(-1, 2, -1, -1, -1, -1)
+    store = replace(store, latents=latents, rests=rests, motion=motion, stills=stills)
     batches = DreamBatches(
-        frames, real[:, None].expand(-1, 2, -1, -1, -1, -1), rests, motion, Dreams(dreamt, starts), clips=40,
-        crop_cells=2, resting_share=0.0,
+        frames, store, Dreams(dreamt, starts), clips=40,
+        crop_cells=2, resting_share=0.0, tint=0.0,
     )  # fmt: skip
     resting = next(replace(batches, dreamt_share=0.0, resting_share=1.0)(Place(seed=0)))
     assert bool((resting["latents"] == -1).all())
     assert resting["motion"].any()
     batch = next(batches(Place(seed=0)))
-    assert torch.equal(batch["motion"][:, :, 0, 0], batch["latents"][:, :, 0, 0, 0].floor())
-    # A point of the crop is the same point of the picture, and crops begin at whole cells.
-    corner = hand_points(batch["motion"]).flatten(3, 4) * GRID - batch["hands"] * 2
-    torch.testing.assert_close(corner, corner[:, :1, :1, :1].round().expand_as(corner), atol=1e-3, rtol=1e-3)
-    assert len({tuple(c) for c in corner[:, 0, 0, 0].round().tolist()}) > 1
+    # Crops begin at whole cells, and the window says where.
+    corner = batch["window"][:, :2] * GRID
+    assert torch.equal(corner, corner.round())
+    assert len({tuple(c) for c in corner.tolist()}) > 1
+    assert bool((batch["window"][:, 2] == 2 / GRID).all())
     assert batch["clip"].shape == (40, 12, 32, 32, 3)
     assert batch["latents"].shape == (40, 3, 4, 2, 2)
     value = batch["latents"][:, :, 0, 0, 0]
     assert 0 < int((value % 1 == 0.5).all(1).sum()) < 40
     clip, latent = (value // 100).long(), (value % 100).floor().long()
     assert torch.equal(batch["clip"][:, ::4, 0, 0, 0].long(), clip * TIME * 4 + latent * 4)
-    shown = [{c * TIME * 4 + int(f) for f in still_frames(c, TIME * 4, STILLS)} for c in range(CLIPS)]
-    assert all(int(r) in shown[int(c)] for r, c in zip(batch["reference"][:, 0, 0, 0], clip[:, 0]))
+    shown = batch["reference"][:, 0, 0, 0] - clip[:, 0] * TIME * 4
+    assert set(shown.tolist()) == {7, 30}
+    moved = (value % 100).floor() - (shown // 4)[:, None]  # since the still
+    assert torch.equal(batch["motion"][:, :, 0, 0], moved)
+    untold = next(replace(batches, dreams=None, dreamt_share=0.0)(Place(seed=0)))
+    assert bool((untold["latents"] % 1 == 0).all())
     assert torch.equal(batch["latents"], next(batches(Place(seed=0)))["latents"])

@@ -30,6 +30,7 @@ def store() -> LatentStore:
         rests=torch.randn(clips, stills, 4, 4, 4).half(),
         looks=torch.randn(clips, stills, 4, 4, 4).half(),
         colours=torch.randn(clips, stills, 3, 8, 8).half(),
+        stills=torch.tensor([[0, 17]] * clips),
         audio=torch.randn(clips, time, 4, 6).half(),
         weight=torch.ones(clips, time, 4, 4).half(),
         motion=torch.arange(clips * time * 4.0).view(clips, time, 4, 1).expand(-1, -1, -1, MOTION_WIDTH).half(),
@@ -75,8 +76,14 @@ def test_a_window_holds_the_latents_and_the_look_of_its_still(store: LatentStore
 
 def test_motion_belongs_to_the_latents_it_was_cut_with(store: LatentStore, cutter: WindowCutter) -> None:
     window = cutter.cut(torch.tensor([2, 5]), torch.tensor([3, 9]))
-    assert torch.equal(window.conditions.motion[0], store.motion[1, 3:12].float())
-    assert torch.equal(window.chunks(1, 2).conditions.motion[1], store.motion[2, 12:15].float())
+    hands, head = motion_slice("hand_active"), motion_slice("head")
+    assert torch.equal(window.conditions.motion[0, ..., hands], store.motion[1, 3:12, :, hands].float())
+    # A body is seen from its portrait: frame 0 of clip 1, frame 17 of clip 2.
+    assert torch.equal(
+        window.conditions.motion[0, ..., head], (store.motion[1, 3:12] - store.motion[1, 0, 0])[..., head]
+    )
+    later = window.chunks(1, 2).conditions.motion[1, ..., head]
+    assert torch.equal(later, (store.motion[2, 12:15] - store.motion[2, 4, 1])[..., head].float())
 
 
 def test_stream_and_absolute_latents_are_inverse(store: LatentStore, cutter: WindowCutter) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from flowact.core.motion import MOTION_WIDTH
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, aim_hands, motion_slice
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, DecoderObjective, box_mask
@@ -121,8 +121,17 @@ def told(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     clip[1, :, 16:48, 16:48] = 220
     motion = torch.zeros(2, 2, 4, MOTION_WIDTH)
     motion[1] = 1
-    hands = torch.full((2, 2, 4, 6, 2), 0.5)
-    return batch | {"clip": clip, "latents": torch.zeros(2, 2, 8, 4, 4), "motion": motion, "hands": hands}
+    window = torch.tensor([[0.0, 0.0, 1.0]] * 2)
+    motion = _with_hands_at(motion, (0.5, 0.5), (0.5, 0.5))
+    return batch | {"clip": clip, "latents": torch.zeros(2, 2, 8, 4, 4), "motion": motion, "window": window}
+
+
+def _with_hands_at(motion: torch.Tensor, left: tuple[float, float], right: tuple[float, float]) -> torch.Tensor:
+    """Motion [..., M] with both hands up, their wrists and knuckles seen at some column and row of the picture."""
+    flat = motion.flatten(0, -2).clone()
+    flat[:, motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    seen = torch.tensor([left, right])[None, :, None].expand(len(flat), -1, 2, -1)
+    return aim_hands(flat, seen).view_as(motion)
 
 
 def test_a_told_decoder_learns_to_draw_from_motion_alone(told):
@@ -143,7 +152,7 @@ def test_a_told_decoder_learns_to_draw_from_motion_alone(told):
 def test_pixels_of_hands_weigh_more(told):
     torch.manual_seed(0)
     codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH)).eval()
-    beside = told | {"hands": torch.full_like(told["hands"], 5.0)}
+    beside = told | {"motion": _with_hands_at(told["motion"], (5.0, 5.0), (5.0, 5.0))}
 
     def pixel(given: dict[str, torch.Tensor], weight: float) -> float:
         torch.manual_seed(0)
@@ -153,3 +162,26 @@ def test_pixels_of_hands_weigh_more(told):
     # What is bright in the middle is missed by a decoder that was never told: the more it weighs, the more it costs.
     assert pixel(told, 8.0) > 1.2 * pixel(told, 1.0)
     assert pixel(beside, 8.0) == pytest.approx(pixel(beside, 1.0))
+
+
+def test_paint_has_a_price_but_on_mouths_and_hands(told):
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH)).eval()
+    side = told["clip"].shape[2]
+    nowhere = told | {
+        "mouth_box": torch.full_like(told["mouth_box"], torch.nan),
+        "motion": _with_hands_at(told["motion"], (5.0, 5.0), (5.0, 5.0)),
+    }
+    at_mouth = nowhere | {"mouth_box": torch.tensor([0.0, 0, side, side]).expand_as(told["mouth_box"])}
+    at_hands = nowhere | {"motion": _with_hands_at(told["motion"], (0.3, 0.5), (0.7, 0.5))}
+
+    def judge(given: dict[str, torch.Tensor], price: float) -> tuple[float, float]:
+        torch.manual_seed(0)
+        loss, metrics = DecoderObjective(CodecObjectiveConfig(paint_price=price))(codec, given)
+        return float(loss.detach()), float(metrics["paint"])
+
+    (free, paint), (dear, _) = judge(nowhere, 0.0), judge(nowhere, 2.0)
+    assert 0.05 < paint < 0.5, "the mask begins at sigmoid(2)"
+    assert dear - free == pytest.approx(2 * paint, rel=1e-4)
+    assert judge(at_mouth, 2.0)[1] == pytest.approx(0, abs=1e-6)
+    assert judge(at_hands, 2.0)[1] < 0.7 * paint

@@ -131,7 +131,7 @@ def _told_of_motion(codec: VideoVAE, frames: FrameStore, store: LatentStore) -> 
         return codec
     net = VideoVAE(replace(codec.config, motion_dim=MOTION_WIDTH))
     net.load_state_dict({**net.state_dict(), **codec.state_dict()})
-    assert net.common is not None
+    assert net.teller is not None
     with torch.no_grad():
-        net.common.field.copy_(measure_common_flow(frames, store, net.config.common_grid))
+        net.teller.field.copy_(measure_common_flow(frames, store, net.config.field_grid))
     return net

@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowact.core.motion import hand_points
-
 if TYPE_CHECKING:
     from flowact.models.video_vae.model import VideoVAE
 
@@ -36,7 +34,8 @@ class DecoderGraph(nn.Module):
         """Pictures of `height` x `width` pixels; of each latent frame's four only every `every`-th is painted."""
         super().__init__()
         self.every = every
-        self.trunk, self.painter, self.common = codec.trunk, codec.painter, codec.common
+        self.trunk, self.painter = codec.trunk, codec.painter
+        self.teller = codec.teller
         self.size = (height, width)
         self.register_buffer("base_8", _grid(height // 8, width // 8))
         self.register_buffer("base_1", _phases(_grid(height, width)))
@@ -56,18 +55,15 @@ class DecoderGraph(nn.Module):
         """Frames uint8 [4T / every, H, W, 3], then the memory of each causal block."""
         p = self.painter
         count = len(self.trunk.coarse)
-        memory, told = rest[:count], rest[count:]
-        motion = told[0] if told else None
-        hands = None if motion is None else hand_points(motion).flatten(3, 4)
-        x, after = self.trunk(latents, pixels, features_16, memory, motion, hands)
-        common = None
-        if self.common is not None and motion is not None:
-            eighth = (self.size[0] // 8, self.size[1] // 8)
-            common = self.common(motion.flatten(0, 2)[:: self.every], None, eighth) * self.size[1]
+        memory = rest[:count]
+        motion = rest[count] if len(rest) > count else None
+        told = None if motion is None or self.teller is None else self.teller(motion, None, self.size[1])
+        x, after = self.trunk(latents, pixels, features_16, memory, told)
+        told = None if told is None else told.every(self.every)
         x = x[:: self.every] if self.every > 1 else x
         flow = p.coarse_flow(x) * p.reach_px
-        if p.trust is not None and common is not None:
-            flow = flow + 2 * p.trust(x).sigmoid() * common
+        if p.trust is not None and told is not None:
+            flow = flow + 2 * p.trust(x).sigmoid() * told.common
         moved = _sample(features_8, (flow * self.to_grid + self.base_8).permute(0, 2, 3, 1))
         x = p.fine_8(p.join_8(torch.cat((x, moved), 1)))
         x = F.pixel_shuffle(p.up(x), 2)
@@ -77,7 +73,10 @@ class DecoderGraph(nn.Module):
         # Channels are put last before they are taken apart: convolutions leave them there, so nothing moves twice.
         grid = grid.permute(0, 2, 3, 1).unflatten(-1, (-1, 2)).permute(0, 3, 1, 2, 4).flatten(1, 2)
         moved = _sample(pixels, grid).unflatten(2, (-1, quarter[0])).flatten(1, 2)
-        x = p.fine_4(p.join_4(torch.cat((x, moved), 1)))
+        x = p.join_4(torch.cat((x, moved), 1))
+        if p.arms is not None and told is not None:
+            x = x + p.arms(told.arms_4)
+        x = p.fine_4(x)
         painted = F.conv2d(x, self.paint_weight, self.paint_bias)
         mask = F.conv2d(x, self.mask_weight, self.mask_bias).sigmoid()
         mixed = painted + mask * (moved - painted)

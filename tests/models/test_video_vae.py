@@ -7,8 +7,8 @@ import torch
 from flowact.core.errors import ConfigError, ShapeError
 from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
 from flowact.models.video_vae.config import VideoVAEConfig
-from flowact.models.video_vae.model import VideoVAE, told_hands
-from flowact.models.video_vae.told import CommonFlow, Palette
+from flowact.models.video_vae.model import VideoVAE
+from flowact.models.video_vae.told import Palette, Teller, draw_arms, told_bones
 from flowact.models.video_vae.warp import enlarge, warp
 
 SIZE = 64
@@ -224,26 +224,32 @@ def test_layers_make_the_picture(told, clip):
     torch.testing.assert_close(layers.mask * layers.moved + (1 - layers.mask) * layers.painted, pixels)
 
 
-def test_a_window_sees_its_part_of_the_common_flow_and_its_hands():
-    common = CommonFlow(8)
+def test_a_window_sees_its_part_of_the_common_flow_and_of_the_arms():
+    teller = Teller(8)
     with torch.no_grad():
-        common.field.copy_(torch.randn(MOTION_WIDTH, 2, 8, 8))
-    motion = torch.randn(3, MOTION_WIDTH)
-    whole = common(motion, None, (8, 8))
-    torch.testing.assert_close(common(motion, torch.tensor([[0.0, 0.0, 1.0]]).expand(3, -1), (8, 8)), whole)
-    part = common(motion, torch.tensor([[0.25, 0.5, 0.5]]).expand(3, -1), (4, 4))
-    torch.testing.assert_close(part, whole[:, :, 4:, 2:6])
-    torch.testing.assert_close(common(motion, None, (16, 16)).mean((2, 3)), whole.mean((2, 3)), atol=0.02, rtol=0)
-    seen = told_hands(motion[:, None, None], torch.tensor([[0.25, 0.5, 0.5]]).expand(3, -1))
-    points = told_hands(motion[:, None, None], None)
-    torch.testing.assert_close(seen * 0.5 + torch.tensor([0.25, 0.5]), points)
+        teller.field.copy_(torch.randn(MOTION_WIDTH, 2, 8, 8))
+    motion = torch.randn(3, 1, 4, MOTION_WIDTH)
+    motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    all_of_it, part = (torch.tensor([w]).expand(3, -1) for w in ([0.0, 0.0, 1.0], [0.25, 0.5, 0.5]))
+    whole = teller.flow(motion, None, 8)
+    torch.testing.assert_close(teller.flow(motion, all_of_it, 8), whole)
+    torch.testing.assert_close(teller.flow(motion, part, 4) * 0.5, whole[..., 4:, 2:6])
+    torch.testing.assert_close(teller.flow(motion, None, 16).mean((-1, -2)), whole.mean((-1, -2)), atol=0.02, rtol=0)
+    drawn = draw_arms(told_bones(motion, None), 32, None)
+    assert drawn.shape == (3, 1, 4, 6, 32, 32)
+    assert 0.5 < float(drawn.max()) <= 1
+    torch.testing.assert_close(draw_arms(told_bones(motion, part), 16, part), drawn[..., 16:, 8:24])
+    told = teller(motion, part, 64)
+    assert told.arms_4.shape == (12, 6, 16, 16)
+    torch.testing.assert_close(told.common, teller.flow(motion, part, 8).flatten(0, 2) * 64)
+    assert torch.equal(told.every(2).common, told.common[::2])
 
 
 @torch.no_grad()
 def test_a_common_flow_moves_the_portrait_before_anything_is_learnt(clip):
     torch.manual_seed(0)
-    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, common_grid=8)).eval()
-    codec.common.field[0, 0] = 8.0  # of 256: two of these 64 pixels
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, field_grid=8)).eval()
+    codec.teller.field[0, 0] = 8.0  # of 256: two of these 64 pixels
     latents, motion = torch.zeros(2, 1, 8, 4, 4), torch.zeros(2, 1, 4, MOTION_WIDTH)
     motion[..., 0] = 1
     state = codec.initial_decode_state(clip[:, 0])

@@ -32,7 +32,7 @@ def eager(avatar: Avatar) -> Avatar:  # noqa: F811
             head.bias.normal_(std=0.5)
         for told in (moving.codec.trunk.told_16, moving.codec.trunk.told_8):
             told.tell.weight.normal_(std=0.05)
-        moving.codec.common.field.normal_(std=0.5)
+        moving.codec.teller.field.normal_(std=0.5)
         moving.codec.painter.trust.weight.normal_(std=0.1)
         moving.backbone.where_told.normal_(std=0.1)
         moving.backbone.motion_in.tell.weight.normal_(std=0.1)

@@ -24,7 +24,7 @@ class VideoVAEConfig:
         reference_width_8, reference_width_16, reference_blocks: features of the portrait, made once per session.
         flow_reach_px: picture pixels of motion per unit of the flow heads.
         motion_dim: numbers that tell the decoder what the body does in a frame: those of `core.motion`, or 0 for none.
-        common_grid: side of the field of the common flow.
+        field_grid: side of the field that says where average bodies go.
         told_width_16, told_width_8: hidden widths of what tells it, per latent frame at 1/16 and per frame at 1/8.
     """
 
@@ -46,7 +46,7 @@ class VideoVAEConfig:
     motion_dim: int = 0
     told_width_16: int = 512
     told_width_8: int = 160
-    common_grid: int = 32
+    field_grid: int = 32
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a width or depth that is not a positive number."""

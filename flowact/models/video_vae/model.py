@@ -27,10 +27,9 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
-from flowact.core.motion import hand_points
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
-from flowact.models.video_vae.told import CommonFlow, Palette, Told
+from flowact.models.video_vae.told import ARM_MAPS, Palette, Teller, Telling, Told
 from flowact.models.video_vae.warp import enlarge, warp
 
 Memory = tuple[Tensor, ...]
@@ -147,24 +146,22 @@ class Trunk(nn.Module):
         pixels: Tensor,
         features_16: Tensor,
         memory: Memory,
-        motion: Tensor | None,
-        hands: Tensor | None,
+        told: Telling | None,
     ) -> tuple[Tensor, Memory]:
-        """Latents [B, T, C, h, w], and the portrait, to frame features [B*4T, D, 2h, 2w]; motion and hands as for
-        `VideoVAE.decode`.
-        """
+        """Latents [B, T, C, h, w], and the portrait, to frame features [B*4T, D, 2h, 2w]."""
         beside = features_16[:, None].expand(-1, latents.shape[1], -1, -1, -1).to(latents.dtype)
         x = torch.cat([latents, beside], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x = self.enter(x)
-        told = None
-        if self.palette is not None and motion is not None and hands is not None:
-            told = motion, hands, self.palette(pixels, features_16)
+        palette = None
+        if self.palette is not None and told is not None:
+            palette = self.palette(pixels, features_16)
         if self.told_16 is not None and told is not None:
-            x = self.told_16(x, *(part.flatten(0, 1) for part in told[:2]), told[2])
+            arms = F.avg_pool2d(told.arms_4, 4).unflatten(0, (-1, FRAMES_PER_LATENT)).flatten(1, 2)
+            x = self.told_16(x, told.motion.flatten(0, 1), arms, palette)
         x, memory = _look_back(self.coarse, x, memory)
         x = F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2)
         if self.told_8 is not None and told is not None:
-            x = self.told_8(x, *(part.flatten(0, 2)[:, None] for part in told[:2]), told[2])
+            x = self.told_8(x, told.motion.flatten(0, 2)[:, None], F.avg_pool2d(told.arms_4, 2), palette)
         return x, memory
 
 
@@ -182,31 +179,29 @@ class Painter(nn.Module):
         self.up = conv(c.frame_width_8, 4 * c.frame_width_4, 1)
         self.fine_flow = conv(c.frame_width_4, 2, 3, gain=0.0)
         self.join_4 = conv(c.frame_width_4 + 48, c.frame_width_4, 1)
+        self.arms = conv(ARM_MAPS, c.frame_width_4, 3) if c.motion_dim else None
         self.fine_4 = blocks(c.frame_blocks_4, c.frame_width_4)
         self.head = conv(c.frame_width_4, 4 * 16, 1, gain=0.1)
         assert self.head.bias is not None
         with torch.no_grad():
             self.head.bias[48:] = 2.0  # the first output is the unmoved portrait: training starts from the copy
 
-    def forward(self, x: Tensor, state: DecodeState, common: Tensor | None) -> Layers:
-        """Frame features [B*F, D, H/8, W/8] to layers of B clips of F frames in float32.
-
-        Args:
-            x: the features.
-            state: the portraits.
-            common: [B*F, 2, H/8, W/8] where an average body has gone, in pixels, if motion was told.
-        """
+    def forward(self, x: Tensor, state: DecodeState, told: Telling | None) -> Layers:
+        """Frame features [B*F, D, H/8, W/8] to layers of B clips of F frames in float32."""
         width = state.pixels.shape[-1]
         flow = self.coarse_flow(x) * self.reach_px
-        if self.trust is not None and common is not None:
-            flow = flow + 2 * self.trust(x).sigmoid() * common
+        if self.trust is not None and told is not None:
+            flow = flow + 2 * self.trust(x).sigmoid() * told.common
         moved = warp(state.features_8, flow, width).to(x.dtype)
         x = self.fine_8(self.join_8(_beside(x, moved)))
         x = F.pixel_shuffle(self.up(x), 2)
         flow = enlarge(flow, 2) + self.fine_flow(x) * self.reach_px
         # Pixels are warped at full resolution: at 1/4 a shift of two pixels would average pixels four apart.
         moved = warp(state.pixels, enlarge(flow, 4), width)
-        x = self.fine_4(self.join_4(_beside(x, F.pixel_unshuffle(moved, 4).to(x.dtype))))
+        x = self.join_4(_beside(x, F.pixel_unshuffle(moved, 4).to(x.dtype)))
+        if self.arms is not None and told is not None:
+            x = x + self.arms(told.arms_4.to(x.dtype))
+        x = self.fine_4(x)
         painted, mask = F.pixel_shuffle(self.head(x).float(), 4).split([3, 1], 1)
         layers = painted, moved, mask.sigmoid()
         return Layers(*(layer.unflatten(0, (len(state.pixels), -1)) for layer in layers))
@@ -228,7 +223,7 @@ class VideoVAE(nn.Module):
         self.look_head = conv(self.config.reference_width_16, self.config.latent_channels, 1)
         self.look_normaliser = nn.BatchNorm2d(self.config.latent_channels, affine=False, momentum=0.02)
         self.trunk = Trunk(self.config)
-        self.common = CommonFlow(self.config.common_grid) if self.config.motion_dim else None
+        self.teller = Teller(self.config.field_grid) if self.config.motion_dim else None
         self.painter = Painter(self.config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -316,19 +311,14 @@ class VideoVAE(nn.Module):
                 f"VideoVAE.decode: got latents of shape {tuple(latents.shape)}, expected "
                 f"{(len(state.pixels), 'T', *expected)}; make the state from a portrait of the same size."
             )
-        hands = None if motion is None else told_hands(motion, window)
-        frames, memory = self.trunk(latents, state.pixels, state.features_16, state.memory, motion, hands)
-        common = None
-        if self.common is not None and motion is not None:
-            rows = FRAMES_PER_LATENT * latents.shape[1]
-            seen = None if window is None else window.repeat_interleave(rows, 0)
-            common = self.common(motion.flatten(0, 2), seen, (frames.shape[2], frames.shape[3]))
-            whole = 1.0 if seen is None else seen[:, 2, None, None, None]
-            common = common * state.pixels.shape[-1] / whole
+        told = None
+        if self.teller is not None and motion is not None:
+            told = self.teller(motion, window, state.pixels.shape[-1])
+        frames, memory = self.trunk(latents, state.pixels, state.features_16, state.memory, told)
         if every > 1:
             frames = frames[::every].contiguous(memory_format=torch.channels_last)
-            common = None if common is None else common[::every]
-        layers: Layers = self.painter(frames, state, common)
+            told = None if told is None else told.every(every)
+        layers: Layers = self.painter(frames, state, told)
         return layers, state._replace(memory=memory)
 
     def _see(self, reference_pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -340,17 +330,6 @@ class VideoVAE(nn.Module):
         _check_sides(*reference_pixels.shape[-2:])
         features: tuple[Tensor, Tensor] = self.reference_encoder(reference_pixels)
         return features
-
-
-def told_hands(motion: Tensor, window: Tensor | None) -> Tensor:
-    """Points of both hands as motion [B, T, 4, M] tells them, [B, T, 4, P, 2] in shares of the picture or of its
-    windows [B, 3].
-    """
-    points = hand_points(motion).flatten(3, 4)
-    if window is None:
-        return points
-    corner, side = window[:, None, None, None, :2], window[:, None, None, None, 2:]
-    return (points - corner) / side
 
 
 def _blank(features_16: Tensor, channels: int, count: int) -> Memory:

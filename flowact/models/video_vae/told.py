@@ -1,18 +1,24 @@
-"""How the decoder is told what the body does: numbers for all places, maps of where hands are, colours, and a flow."""
+"""How the decoder is told what the body does: numbers for all places, drawings of the arms, colours, and a flow."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flowact.core.motion import HAND_REACH, MOTION_WIDTH
+from flowact.core.motion import BONES, MOTION_WIDTH, hand_bones
 from flowact.models.video_vae.blocks import conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR
-from flowact.nn.spots import spots
+from flowact.nn.spots import strokes
 
-_SPREAD_CELLS = 0.7
-"""Deviation of a hand's point on the map, in cells: less would fall between them."""
+ARM_MAPS = 6
+"""Of a frame: forearm, palm and fingers of the left and of the right arm."""
+_RADIUS = (0.035, 0.045, *(0.014,) * (BONES - 2))
+"""Deviation of the strokes of forearm, palm and the fingers' bones, in shares of the picture."""
+_LEAST_CELLS = 0.5
+"""Deviation of a stroke at least, in cells: less would fall between them."""
 _PLACES = 4
 SAME_PICTURE_PX = 256
 """Side of the picture whose pixels the common flow is measured in."""
@@ -42,7 +48,7 @@ class Palette(nn.Module):
 
 
 class Told(nn.Module):
-    """x + tell(silu(see x + read motion + map of hands + palette)) at every place: what is shown depends on them all.
+    """x + tell(silu(see x + read motion + drawing of the arms + palette)) at every place: what is shown depends on all.
 
     Args:
         channels: of the features that are told.
@@ -55,25 +61,44 @@ class Told(nn.Module):
         super().__init__()
         self.read = nn.Linear(frames * MOTION_WIDTH, width)
         self.see = conv(channels, width, 1)
-        self.hands = conv(frames * 2 * len(HAND_REACH), width, 3)
+        self.arms = conv(frames * ARM_MAPS, width, 3)
         self.colours = nn.Linear(palette, width, bias=False)
         self.tell = conv(width, channels, 1, gain=0.0)
 
-    def forward(self, x: Tensor, motion: Tensor, hands: Tensor, palette: Tensor) -> Tensor:
-        """Square features [N, C, h, h], motion [N, frames, M], hands [N, frames, P, 2] in shares of the side, and
-        palettes [B, width] of the portraits, each of N / B features in a row.
+    def forward(self, x: Tensor, motion: Tensor, arms: Tensor, palette: Tensor) -> Tensor:
+        """Square features [N, C, h, h], motion [N, frames, M], drawings [N, frames * ARM_MAPS, h, h], and palettes
+        [B, width] of the portraits, each of N / B features in a row.
         """
-        where = spots(hands.flatten(1, 2).float(), x.shape[-1], _SPREAD_CELLS / x.shape[-1])
         colours = self.colours(palette.to(x.dtype)).repeat_interleave(len(x) // len(palette), 0)
         heard = self.read(motion.flatten(1).to(x.dtype)) + colours
-        hidden = self.see(x) + heard[:, :, None, None] + self.hands(where.to(x.dtype))
+        hidden = self.see(x) + heard[:, :, None, None] + self.arms(arms.to(x.dtype))
         told: Tensor = x + self.tell(F.silu(hidden))
         return told
 
 
-class CommonFlow(nn.Module):
-    """Where the picture of an average body is found in its portrait, linear in motion. Not learnt from nothing: it is
-    measured on labels (`train.data.flow`), and the network has only to say how this body differs.
+class Telling(NamedTuple):
+    """What a decoder is told of B clips of T latent frames: motion, and what it means on the picture.
+
+    Attributes:
+        motion: [B, T, 4, M] what moved since the portrait (`core.motion.seen_from`).
+        arms_4: [B * 4T, ARM_MAPS, H/4, W/4] the arms, drawn.
+        common: [B * 4T, 2, H/8, W/8] where an average body is found in its portrait, in pixels.
+    """
+
+    motion: Tensor
+    arms_4: Tensor
+    common: Tensor
+
+    def every(self, step: int) -> Telling:
+        """Of pictures only every `step`-th; the motion is whole."""
+        return self._replace(arms_4=self.arms_4[::step], common=self.common[::step])
+
+
+class Teller(nn.Module):
+    """Motion to what it means on the picture.
+
+    Where an average body is found in its portrait is linear in motion, and not learnt from nothing: `field` is measured
+    on labels (`train.data.flow`), and the network has only to say how this body differs.
 
     `field` [M, 2, g, g]: pixels of a 256-wide picture per number of motion, x and y, at the places of the agreed
     framing.
@@ -83,17 +108,51 @@ class CommonFlow(nn.Module):
         super().__init__()
         self.field = nn.Parameter(torch.zeros(MOTION_WIDTH, 2, grid, grid))
 
-    def forward(self, motion: Tensor, window: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """Motion [N, M], seen through windows [N, 3] of the picture (None = all of it), to flows [N, 2, *size] in
-        shares of the picture's side.
+    def forward(self, motion: Tensor, window: Tensor | None, side: int) -> Telling:
+        """What motion [B, T, 4, M] says of pictures of a side, or of windows [B, 3] (column, row and side, in shares of
+        the picture) that are shown on such a side.
         """
-        flow = F.linear(motion.float(), self.field.flatten(1).T).unflatten(1, self.field.shape[1:]) / SAME_PICTURE_PX
+        arms = draw_arms(told_bones(motion, window), side // 4, window).flatten(0, 2)
+        flow = self.flow(motion, window, side // 8).flatten(0, 2) * side
+        return Telling(motion, arms, flow)
+
+    def flow(self, motion: Tensor, window: Tensor | None, side: int) -> Tensor:
+        """Motion [B, T, 4, M] to flows [B, T, 4, 2, side, side] in shares of the side."""
+        flow = F.linear(motion.flatten(0, 2).float(), self.field.flatten(1).T) / SAME_PICTURE_PX
+        flow = flow.unflatten(1, self.field.shape[1:])
         if window is not None:
-            corner, side = window[:, :2], window[:, 2:]
-            shift = (2 * corner + side - 1)[..., None]
-            zoom = side[..., None] * torch.eye(2, device=side.device)
-            grid = F.affine_grid(torch.cat([zoom, shift], -1), [len(flow), 2, *size], align_corners=False)
-            return F.grid_sample(flow, grid, padding_mode="border", align_corners=False)
-        if tuple(flow.shape[2:]) == size:
-            return flow
-        return F.interpolate(flow, size=size, mode="bilinear", align_corners=False)
+            window = window.repeat_interleave(len(flow) // len(window), 0)
+            corner, share = window[:, :2], window[:, 2:]
+            shift = (2 * corner + share - 1)[..., None]
+            zoom = share[..., None] * torch.eye(2, device=share.device)
+            grid = F.affine_grid(torch.cat([zoom, shift], -1), [len(flow), 2, side, side], align_corners=False)
+            flow = F.grid_sample(flow, grid, padding_mode="border", align_corners=False) / share[..., None, None]
+        elif flow.shape[-1] != side:
+            flow = F.interpolate(flow, size=side, mode="bilinear", align_corners=False)
+        return flow.unflatten(0, motion.shape[:3])
+
+
+def told_bones(motion: Tensor, window: Tensor | None) -> Tensor:
+    """The bones of both arms (`core.motion.hand_bones`) as motion [B, T, 4, M] tells them, [B, T, 4, 2, BONES, 2, 2] in
+    shares of the picture or of its windows [B, 3].
+    """
+    bones = hand_bones(motion)
+    if window is None:
+        return bones
+    window = window[:, None, None, None, None, None]
+    return (bones - window[..., :2]) / window[..., 2:]
+
+
+def draw_arms(bones: Tensor, side: int, window: Tensor | None, wider: float = 1.0) -> Tensor:
+    """Bones [B, T, 4, 2, BONES, 2, 2] drawn on a square, [B, T, 4, ARM_MAPS, side, side] in 0..1.
+
+    Strokes are as thick as limbs are in the whole picture, of which `window` [B, 3] says which part this is, times
+    `wider`.
+    """
+    radius = torch.tensor(_RADIUS, device=bones.device) * wider
+    if window is not None:
+        radius = radius / window[:, 2:]
+        radius = radius[:, None, None, None]
+    drawn = strokes(bones, side, radius.clamp(min=_LEAST_CELLS / side).expand(bones.shape[:-2]))
+    parts = (drawn[..., :1, :, :], drawn[..., 1:2, :, :], drawn[..., 2:, :, :].amax(-3, keepdim=True))
+    return torch.cat(parts, -3).flatten(3, 4)

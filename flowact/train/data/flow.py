@@ -1,4 +1,4 @@
-"""Where faces go when bodies move, measured on the boxes of a data set: see `models.video_vae.told.CommonFlow`."""
+"""Where faces go when bodies move, measured on the boxes of a data set: see `models.video_vae.told.Teller`."""
 
 from __future__ import annotations
 

@@ -18,13 +18,14 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
-from flowact.models.video_vae.model import VideoVAE, told_hands
-from flowact.nn.spots import spots
+from flowact.models.video_vae.model import VideoVAE
+from flowact.models.video_vae.told import draw_arms, told_bones
 from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
 from flowact.train.objectives.mouth import MouthReading
 
 PLACES = ("mouth", "eyes", "face")
-_HAND_REACH_PX = 14.0
+_ARM_WIDER = 1.7
+"""How far around an arm paint is free and pixels weigh more: this much of its width."""
 _MOUTH = {name: LABELS[name] for name in MOUTH_LABELS}
 _EYES = {name: LABELS[name] for name in ("eye_open", "gaze")}
 _FACE = {name: LABELS[name] for name in ("head",)}
@@ -162,11 +163,10 @@ class DecoderObjective(nn.Module):
         latents = batch["latents"].float()
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
         motion, window = batch["motion"].float(), batch["window"].float()
-        hands = told_hands(motion, window)
         state = codec.initial_decode_state(reference)
         layers, _ = codec.layers(noisy, state, motion, window=window)
         decoded = layers.pixels
-        regions = region_masks(batch, *clip.shape[-2:]) | {"hands": _hand_mask(hands, clip.shape[-1])}
+        regions = region_masks(batch, *clip.shape[-2:]) | {"hands": _arm_mask(motion, window, clip.shape[-1])}
         loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
         read, found = self.mouth(decoded, clip, batch)
         free = torch.maximum(regions["mouth"], regions["hands"])
@@ -215,9 +215,10 @@ def region_masks(batch: Mapping[str, Tensor], height: int, width: int) -> dict[s
     }
 
 
-def _hand_mask(hands: Tensor, side_px: int) -> Tensor:
-    """Points of hands [B, T, 4, P, 2] in shares of pictures of a side to masks [B, 4T, H, W], soft at their rims."""
-    return spots(hands.flatten(1, 2), side_px, _HAND_REACH_PX / side_px).amax(2)
+def _arm_mask(motion: Tensor, window: Tensor, side: int) -> Tensor:
+    """Masks [B, 4T, side, side] of the arms of motion [B, T, 4, M], seen in a window [B, 3]; soft at the rims."""
+    drawn = draw_arms(told_bones(motion, window), side // 4, window, _ARM_WIDER).amax(3).flatten(1, 2)
+    return F.interpolate(drawn, scale_factor=4, mode="bilinear", align_corners=False)
 
 
 def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:

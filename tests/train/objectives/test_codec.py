@@ -160,7 +160,7 @@ def test_pixels_of_hands_weigh_more(told):
         return float(objective(codec, given)[1]["pixel"])
 
     # What is bright in the middle is missed by a decoder that was never told: the more it weighs, the more it costs.
-    assert pixel(told, 8.0) > 1.2 * pixel(told, 1.0)
+    assert pixel(told, 8.0) > 1.1 * pixel(told, 1.0)
     assert pixel(beside, 8.0) == pytest.approx(pixel(beside, 1.0))
 
 
@@ -184,4 +184,4 @@ def test_paint_has_a_price_but_on_mouths_and_hands(told):
     assert 0.05 < paint < 0.5, "the mask begins at sigmoid(2)"
     assert dear - free == pytest.approx(2 * paint, rel=1e-4)
     assert judge(at_mouth, 2.0)[1] == pytest.approx(0, abs=1e-6)
-    assert judge(at_hands, 2.0)[1] < 0.7 * paint
+    assert judge(at_hands, 2.0)[1] < 0.9 * paint

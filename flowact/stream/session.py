@@ -186,6 +186,7 @@ class Session:
         """Let the body move to voice and prompt for one more chunk, and tell the backbone of it."""
         noise = torch.randn((1, LATENTS_PER_CHUNK, *ahead.recent.shape[2:]), generator=self.noise)
         with self.avatar.computing():
+            # A portrait is taken to stand at rest: what the body does is what moves since then (decision 0015).
             motion, self._ahead = self.avatar.mover.move(ahead, given, noise.to(self.avatar.device))
         return replace(given, motion=motion, motion_present=torch.ones_like(given.audio_present))
 

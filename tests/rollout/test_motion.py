@@ -1,7 +1,9 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
+from flowact.core.errors import ConfigError
 from flowact.core.motion import MOTION_WIDTH, motion_slice
 from flowact.core.types import Chunk
 from flowact.diffusion.plan import Staircase
@@ -118,3 +120,8 @@ def test_what_has_mass_lags_and_does_not_tremble_and_a_mouth_is_in_time() -> Non
     assert (nod[:, face] - true[:, face]).abs().max() < 0.17
     assert trembling[14:, head].diff(dim=0).abs().max() < 0.15
     assert trembling[14:20, visemes].diff(dim=0).abs().min() > 0.9
+
+
+def test_a_memory_too_short_to_steady_motion_is_refused() -> None:
+    with pytest.raises(ConfigError, match="short >= 2"):
+        replace(mover(), bank=BankConfig(long=0, short=1))

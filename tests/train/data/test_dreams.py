@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from flowact.core.device import choose_precision
-from flowact.core.motion import MOTION_WIDTH, motion_slice
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, aim_hands, motion_slice
 from flowact.diffusion.guidance import VoiceGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
@@ -116,3 +116,17 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     untold = next(replace(batches, dreams=None, dreamt_share=0.0)(Place(seed=0)))
     assert bool((untold["latents"] % 1 == 0).all())
     assert torch.equal(batch["latents"], next(batches(Place(seed=0)))["latents"])
+
+
+def test_crops_go_where_hands_are_seen(store: LatentStore, frames: FrameStore) -> None:
+    motion = torch.zeros(1, MOTION_WIDTH)
+    motion[:, motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    seen = torch.tensor([[[0.9, 0.9]] * 2, [[3.0, 3.0]] * 2])[None]
+    up = aim_hands(motion, seen).expand(CLIPS, TIME, 4, -1)
+    batches = DreamBatches(
+        frames, replace(store, motion=up), None, clips=20, crop_cells=1, hands_share=1.0, anywhere_share=0.0,
+    )  # fmt: skip
+    centre = next(batches(Place(seed=0)))["window"][:, :2] + 0.5 / GRID
+    assert float(centre[:, 0].mean()) > 0.7, "the only hand that is seen is at the lower right"
+    away = next(replace(batches, store=store)(Place(seed=0)))["window"][:, :2] + 0.5 / GRID
+    assert float(away[:, 0].mean()) < 0.62, "without one it is the face"

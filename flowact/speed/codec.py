@@ -57,9 +57,9 @@ class FastCodec:
     def initial_decode_state(self, reference_pixels: Tensor) -> DecodeState:
         """As `VideoVAE.initial_decode_state`, in the number format and layout that graphs take."""
         state = self.model.initial_decode_state(reference_pixels)
-        plain = [x.float().contiguous() for x in (state.pixels, state.features_8, state.features_16)]
         memory = tuple(x.float().contiguous() for x in state.memory)
-        return state._replace(pixels=plain[0], features_8=plain[1], features_16=plain[2], memory=memory)
+        plain = {name: x.float().contiguous() for name, x in state._asdict().items() if name != "memory"}
+        return state._replace(memory=memory, **plain)
 
     def decode(
         self, latents: Tensor, state: DecodeState, motion: Tensor | None = None, every: int = 1
@@ -70,7 +70,7 @@ class FastCodec:
         Raises:
             ShapeError: the latents do not fit the portrait in `state` or the codec, or motion is missing.
         """
-        told = self._told(latents, motion)
+        told = self._told(latents, state, motion)
         expected = (self.config.latent_channels, *state.features_16.shape[-2:])
         fits = latents.ndim == 5 and latents.shape[2:] == expected and len(latents) == len(state.pixels)
         if not fits or state.pixels.shape[-2:] != (self._size, self._size) or every not in SKIPS:
@@ -86,15 +86,15 @@ class FastCodec:
         clip = frames.unflatten(0, (len(latents), -1)).permute(0, 1, 4, 2, 3)
         return clip, state._replace(memory=tuple(memory))
 
-    def _told(self, latents: Tensor, motion: Tensor | None) -> tuple[Tensor, ...]:
-        """What a graph takes last: motion, if this decoder can be told of it."""
+    def _told(self, latents: Tensor, state: DecodeState, motion: Tensor | None) -> tuple[Tensor, ...]:
+        """What a graph takes last: palette and motion, if this decoder can be told."""
         if not self.config.motion_dim:
             return ()
         expected = (*latents.shape[:2], FRAMES_PER_LATENT, self.config.motion_dim)
         if motion is None or motion.shape != expected:
             got = None if motion is None else tuple(motion.shape)
             raise ShapeError(f"FastCodec.decode: got motion {got}, expected {expected}; give that of the chunk.")
-        return (motion.float(),)
+        return state.palette, motion.float()
 
     def _graph(self, time: int, every: int) -> Graph:
         """The graph for `time` latent frames, loaded at the first use."""
@@ -115,6 +115,7 @@ def decoder_graph(codec: VideoVAE, size: int, time: int, every: int) -> ov.Model
         (1, c.reference_width_8, size // 8, size // 8),
         (1, c.reference_width_16, coarse, coarse),
         *[(1, c.trunk_width, coarse, coarse)] * c.trunk_blocks,
+        *([(1, codec.palette.width(c.reference_width_16))] if codec.palette else []),
         *([(1, time, FRAMES_PER_LATENT, c.motion_dim)] if c.motion_dim else []),
     ]
     example = [torch.rand(*s) for s in sizes]

@@ -23,7 +23,7 @@ class DecoderGraph(nn.Module):
     """Latents and the portrait to bytes, one row.
 
     Args of `forward`: latents [1, T, C, h, w]; the portrait's pixels [1, 3, H, W] and features at 1/8 and 1/16; per
-    causal block its memory [1, C, h, w]; last, for a decoder that can be told of it, motion [1, T, 4, M].
+    causal block its memory [1, C, h, w]; last, for a decoder that can be told, palette [1, P] and motion [1, T, 4, M].
     """
 
     base_8: Tensor
@@ -56,9 +56,11 @@ class DecoderGraph(nn.Module):
         p = self.painter
         count = len(self.trunk.coarse)
         memory = rest[:count]
-        motion = rest[count] if len(rest) > count else None
-        told = None if motion is None or self.teller is None else self.teller(motion, None, self.size[1])
-        x, after = self.trunk(latents, pixels, features_16, memory, told)
+        told = None
+        if self.teller is not None:
+            palette, motion = rest[count:]
+            told = self.teller(motion, palette, None, self.size[1])
+        x, after = self.trunk(latents, features_16, memory, told)
         told = None if told is None else told.every(self.every)
         x = x[:: self.every] if self.every > 1 else x
         flow = p.coarse_flow(x) * p.reach_px
@@ -75,7 +77,7 @@ class DecoderGraph(nn.Module):
         moved = _sample(pixels, grid).unflatten(2, (-1, quarter[0])).flatten(1, 2)
         x = p.join_4(torch.cat((x, moved), 1))
         if p.arms is not None and told is not None:
-            x = x + p.arms(told.arms_4)
+            x = x + p.arms(told.coloured_arms())
         x = p.fine_4(x)
         painted = F.conv2d(x, self.paint_weight, self.paint_bias)
         mask = F.conv2d(x, self.mask_weight, self.mask_bias).sigmoid()

@@ -201,7 +201,10 @@ def test_a_palette_knows_colours_and_not_where_they_are():
     assert seen.shape == (2, Palette.width(5))
     torch.testing.assert_close(palette(pixels.flip(-1), features.flip(-1)), seen)
     plain = palette(torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(2, -1, 64, 64), features)
-    torch.testing.assert_close(plain.unflatten(1, (-1, 8))[..., :3], torch.tensor([0.1, 0.5, 0.9]).expand(2, 4, -1))
+    torch.testing.assert_close(plain.unflatten(1, (-1, 8))[..., :3], torch.tensor([0.1, 0.5, 0.9]).expand(2, 5, -1))
+    face = torch.zeros(2, 3, 64, 64)
+    face[..., 16:48, 16:48] = 1
+    assert bool((Palette.skin(palette(face, features)) > 0.8).all())
 
 
 @torch.no_grad()
@@ -239,10 +242,15 @@ def test_a_window_sees_its_part_of_the_common_flow_and_of_the_arms():
     assert drawn.shape == (3, 1, 4, 6, 32, 32)
     assert 0.5 < float(drawn.max()) <= 1
     torch.testing.assert_close(draw_arms(told_bones(motion, part), 16, part), drawn[..., 16:, 8:24])
-    told = teller(motion, part, 64)
+    palette = torch.rand(3, Palette.width(2)) + 0.1
+    told = teller(motion, palette, part, 64)
     assert told.arms_4.shape == (12, 6, 16, 16)
     torch.testing.assert_close(told.common, teller.flow(motion, part, 8).flatten(0, 2) * 64)
     assert torch.equal(told.every(2).common, told.common[::2])
+    arms, coloured = (x.unflatten(0, (3, 4)) for x in (told.arms_4, told.coloured_arms()))
+    assert torch.equal(coloured[:, :, :6], arms)
+    skin = Palette.skin(palette)[:, None, :, None, None]
+    torch.testing.assert_close(coloured[:, :, 6:] / skin, arms.amax(2, keepdim=True).expand(-1, -1, 3, -1, -1))
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
-from flowact.models.video_vae.told import ARM_MAPS, Palette, Teller, Telling, Told
+from flowact.models.video_vae.told import ARM_MAPS, SKIN_MAPS, Palette, Teller, Telling, Told
 from flowact.models.video_vae.warp import enlarge, warp
 
 Memory = tuple[Tensor, ...]
@@ -55,12 +55,14 @@ class DecodeState(NamedTuple):
         pixels: [B, 3, H, W] the portrait.
         features_8: [B, C, H/8, W/8], warped and pasted.
         features_16: [B, C, H/16, W/16], compared with the latents to find the flow.
+        palette: [B, P] the portrait's colours; P is 0 for a decoder that cannot be told of motion.
         memory: per causal block, [B, C, H/16, W/16].
     """
 
     pixels: Tensor
     features_8: Tensor
     features_16: Tensor
+    palette: Tensor
     memory: Memory
 
 
@@ -134,34 +136,25 @@ class Trunk(nn.Module):
         c = config
         self.enter = conv(c.latent_channels + c.reference_width_16, c.trunk_width, 3)
         palette = Palette.width(c.reference_width_16)
-        self.palette = Palette(c.reference_width_16) if c.motion_dim else None
         self.told_16 = Told(c.trunk_width, FRAMES_PER_LATENT, c.told_width_16, palette) if c.motion_dim else None
         self.coarse = nn.ModuleList(CausalBlock(c.trunk_width) for _ in range(c.trunk_blocks))
         self.unfold = conv(c.trunk_width, FRAMES_PER_LATENT * 4 * c.frame_width_8, 1)
         self.told_8 = Told(c.frame_width_8, 1, c.told_width_8, palette) if c.motion_dim else None
 
     def forward(
-        self,
-        latents: Tensor,
-        pixels: Tensor,
-        features_16: Tensor,
-        memory: Memory,
-        told: Telling | None,
+        self, latents: Tensor, features_16: Tensor, memory: Memory, told: Telling | None
     ) -> tuple[Tensor, Memory]:
         """Latents [B, T, C, h, w], and the portrait, to frame features [B*4T, D, 2h, 2w]."""
         beside = features_16[:, None].expand(-1, latents.shape[1], -1, -1, -1).to(latents.dtype)
         x = torch.cat([latents, beside], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x = self.enter(x)
-        palette = None
-        if self.palette is not None and told is not None:
-            palette = self.palette(pixels, features_16)
         if self.told_16 is not None and told is not None:
             arms = F.avg_pool2d(told.arms_4, 4).unflatten(0, (-1, FRAMES_PER_LATENT)).flatten(1, 2)
-            x = self.told_16(x, told.motion.flatten(0, 1), arms, palette)
+            x = self.told_16(x, told.motion.flatten(0, 1), arms, told.palette)
         x, memory = _look_back(self.coarse, x, memory)
         x = F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2)
         if self.told_8 is not None and told is not None:
-            x = self.told_8(x, told.motion.flatten(0, 2)[:, None], F.avg_pool2d(told.arms_4, 2), palette)
+            x = self.told_8(x, told.motion.flatten(0, 2)[:, None], F.avg_pool2d(told.arms_4, 2), told.palette)
         return x, memory
 
 
@@ -179,7 +172,7 @@ class Painter(nn.Module):
         self.up = conv(c.frame_width_8, 4 * c.frame_width_4, 1)
         self.fine_flow = conv(c.frame_width_4, 2, 3, gain=0.0)
         self.join_4 = conv(c.frame_width_4 + 48, c.frame_width_4, 1)
-        self.arms = conv(ARM_MAPS, c.frame_width_4, 3) if c.motion_dim else None
+        self.arms = conv(ARM_MAPS + SKIN_MAPS, c.frame_width_4, 3) if c.motion_dim else None
         self.fine_4 = blocks(c.frame_blocks_4, c.frame_width_4)
         self.head = conv(c.frame_width_4, 4 * 16, 1, gain=0.1)
         assert self.head.bias is not None
@@ -200,7 +193,7 @@ class Painter(nn.Module):
         moved = warp(state.pixels, enlarge(flow, 4), width)
         x = self.join_4(_beside(x, F.pixel_unshuffle(moved, 4).to(x.dtype)))
         if self.arms is not None and told is not None:
-            x = x + self.arms(told.arms_4.to(x.dtype))
+            x = x + self.arms(told.coloured_arms().to(x.dtype))
         x = self.fine_4(x)
         painted, mask = F.pixel_shuffle(self.head(x).float(), 4).split([3, 1], 1)
         layers = painted, moved, mask.sigmoid()
@@ -223,6 +216,7 @@ class VideoVAE(nn.Module):
         self.look_head = conv(self.config.reference_width_16, self.config.latent_channels, 1)
         self.look_normaliser = nn.BatchNorm2d(self.config.latent_channels, affine=False, momentum=0.02)
         self.trunk = Trunk(self.config)
+        self.palette = Palette(self.config.reference_width_16) if self.config.motion_dim else None
         self.teller = Teller(self.config.field_grid) if self.config.motion_dim else None
         self.painter = Painter(self.config)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -233,12 +227,19 @@ class VideoVAE(nn.Module):
         c = self.config
         return EncodeState(features_8, features_16, _blank(features_16, c.encoder_width_16, c.encoder_blocks_16))
 
-    def initial_decode_state(self, reference_pixels: Tensor) -> DecodeState:
-        """State before the first frame, with the portrait [B, 3, H, W] in -1..1 looked at once."""
+    def initial_decode_state(self, reference_pixels: Tensor, whole: Tensor | None = None) -> DecodeState:
+        """State before the first frame, with the portrait [B, 3, H, W] in -1..1 looked at once. Where that is a part of
+        a portrait, `whole` is all of it, for its colours.
+        """
         features_8, features_16 = self._see(reference_pixels)
         c = self.config
         memory = _blank(features_16, c.trunk_width, c.trunk_blocks)
-        return DecodeState(reference_pixels, features_8, features_16, memory)
+        palette = features_16.new_zeros(len(features_16), 0)
+        if self.palette is not None and whole is None:
+            palette = self.palette(reference_pixels, features_16)
+        elif self.palette is not None and whole is not None:
+            palette = self.palette(whole, self._see(whole)[1])
+        return DecodeState(reference_pixels, features_8, features_16, palette, memory)
 
     def look(self, reference_pixels: Tensor) -> Tensor:
         """Portrait [B, 3, H, W] in -1..1 to its look [B, C, H/16, W/16], unit variance: where face and mouth are."""
@@ -313,8 +314,8 @@ class VideoVAE(nn.Module):
             )
         told = None
         if self.teller is not None and motion is not None:
-            told = self.teller(motion, window, state.pixels.shape[-1])
-        frames, memory = self.trunk(latents, state.pixels, state.features_16, state.memory, told)
+            told = self.teller(motion, state.palette, window, state.pixels.shape[-1])
+        frames, memory = self.trunk(latents, state.features_16, state.memory, told)
         if every > 1:
             frames = frames[::every].contiguous(memory_format=torch.channels_last)
             told = None if told is None else told.every(every)

@@ -11,15 +11,19 @@ from torch.nn import functional as F
 from flowact.core.motion import BONES, MOTION_WIDTH, hand_bones
 from flowact.models.video_vae.blocks import conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR
-from flowact.nn.spots import strokes
+from flowact.nn.spots import spots, strokes
 
 ARM_MAPS = 6
 """Of a frame: forearm, palm and fingers of the left and of the right arm."""
+SKIN_MAPS = 3
+"""Of a frame: the arms once more, in the colour of the skin."""
 _RADIUS = (0.035, 0.045, *(0.014,) * (BONES - 2))
 """Deviation of the strokes of forearm, palm and the fingers' bones, in shares of the picture."""
 _LEAST_CELLS = 0.5
 """Deviation of a stroke at least, in cells: less would fall between them."""
 _PLACES = 4
+_FACE = (0.5, 0.46, 0.06)
+"""Column, row and deviation of the middle of faces in the agreed framing, in shares of the picture."""
 SAME_PICTURE_PX = 256
 """Side of the picture whose pixels the common flow is measured in."""
 
@@ -27,7 +31,8 @@ SAME_PICTURE_PX = 256
 class Palette(nn.Module):
     """What skin and clothes look like, wherever they are: a hand comes up where the portrait shows a shirt.
 
-    A few soft places of the portrait are found, and its colours and features there are averaged.
+    A few soft places of the portrait are found, and its colours and features there are averaged. One place more is
+    agreed on: the middle of the face, whose colour is the skin's.
     """
 
     def __init__(self, channels: int) -> None:
@@ -37,11 +42,18 @@ class Palette(nn.Module):
     @staticmethod
     def width(channels: int) -> int:
         """Numbers of a palette that is made of a portrait's features with some channels."""
-        return _PLACES * (3 + channels)
+        return (_PLACES + 1) * (3 + channels)
+
+    @staticmethod
+    def skin(palette: Tensor) -> Tensor:
+        """The colour [B, 3] of skin in palettes [B, width]."""
+        return palette.unflatten(1, (_PLACES + 1, -1))[:, -1, :3]
 
     def forward(self, pixels: Tensor, features_16: Tensor) -> Tensor:
         """Portraits [B, 3, H, W] and their features [B, C, H/16, W/16] to palettes [B, width]."""
         where = self.find(features_16).float().flatten(2).softmax(-1)
+        face = spots(where.new_tensor(_FACE[:2]), features_16.shape[-1], _FACE[2]).flatten()
+        where = torch.cat([where, (face / face.sum()).expand(len(where), 1, -1)], 1)
         small = F.avg_pool2d(pixels.float(), SPATIAL_FACTOR)
         shown = torch.cat([small, features_16.float()], 1).flatten(2)
         return (where @ shown.transpose(1, 2)).flatten(1)
@@ -81,17 +93,24 @@ class Telling(NamedTuple):
 
     Attributes:
         motion: [B, T, 4, M] what moved since the portrait (`core.motion.seen_from`).
+        palette: [B, width] of the portraits.
         arms_4: [B * 4T, ARM_MAPS, H/4, W/4] the arms, drawn.
         common: [B * 4T, 2, H/8, W/8] where an average body is found in its portrait, in pixels.
     """
 
     motion: Tensor
+    palette: Tensor
     arms_4: Tensor
     common: Tensor
 
     def every(self, step: int) -> Telling:
         """Of pictures only every `step`-th; the motion is whole."""
         return self._replace(arms_4=self.arms_4[::step], common=self.common[::step])
+
+    def coloured_arms(self) -> Tensor:
+        """The arms, and once more in the colour of the skin: [N, ARM_MAPS + SKIN_MAPS, H/4, W/4]."""
+        skin = Palette.skin(self.palette).repeat_interleave(len(self.arms_4) // len(self.palette), 0)
+        return torch.cat([self.arms_4, self.arms_4.amax(1, keepdim=True) * skin[:, :, None, None]], 1)
 
 
 class Teller(nn.Module):
@@ -108,13 +127,13 @@ class Teller(nn.Module):
         super().__init__()
         self.field = nn.Parameter(torch.zeros(MOTION_WIDTH, 2, grid, grid))
 
-    def forward(self, motion: Tensor, window: Tensor | None, side: int) -> Telling:
-        """What motion [B, T, 4, M] says of pictures of a side, or of windows [B, 3] (column, row and side, in shares of
-        the picture) that are shown on such a side.
+    def forward(self, motion: Tensor, palette: Tensor, window: Tensor | None, side: int) -> Telling:
+        """What motion [B, T, 4, M] says of pictures of a side of people with palettes [B, width], or of windows [B, 3]
+        (column, row and side, in shares of the picture) that are shown on such a side.
         """
         arms = draw_arms(told_bones(motion, window), side // 4, window).flatten(0, 2)
         flow = self.flow(motion, window, side // 8).flatten(0, 2) * side
-        return Telling(motion, arms, flow)
+        return Telling(motion, palette, arms, flow)
 
     def flow(self, motion: Tensor, window: Tensor | None, side: int) -> Tensor:
         """Motion [B, T, 4, M] to flows [B, T, 4, 2, side, side] in shares of the side."""

@@ -142,6 +142,7 @@ class DreamBatches:
         cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
         shown = first + int(self.store.stills[number, still])
         offset = np.array([x, y, x, y], np.float32)
+        portrait = tinted(self.frames.frames[shown], gains)
         labels = {name: self.frames.tracks[name][span] for name in MOUTH_LABELS}
         return (
             labels
@@ -151,7 +152,8 @@ class DreamBatches:
                 "motion": motion.numpy(),
                 "window": np.array([column, row, self.crop_cells], np.float32) / self.store.latents.shape[-1],
                 "clip": tinted(self.frames.frames[span, cut[0], cut[1]], gains),
-                "reference": tinted(self.frames.frames[shown, cut[0], cut[1]], gains),
+                "portrait": portrait,
+                "reference": portrait[cut],
             }
         )
 

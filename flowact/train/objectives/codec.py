@@ -148,8 +148,8 @@ class DecoderObjective(nn.Module):
     """The pictures' part of `CodecObjective` for latents that are given, and mouths that read right: see MouthReading.
 
     The batch holds `latents` [B, T, C, H / 16, W / 16], `motion` and `window` as `VideoVAE.decode` takes them, the
-    pictures and boxes that `CodecObjective` takes, and the labels of the mouth. Its own parameters are the mouth
-    reader's; train them with the codec's.
+    `portrait` [B, H, W, 3] uint8 that the reference is a part of, the pictures and boxes that `CodecObjective` takes,
+    and the labels of the mouth. Its own parameters are the mouth reader's; train them with the codec's.
     """
 
     def __init__(self, config: CodecObjectiveConfig) -> None:
@@ -163,7 +163,7 @@ class DecoderObjective(nn.Module):
         latents = batch["latents"].float()
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
         motion, window = batch["motion"].float(), batch["window"].float()
-        state = codec.initial_decode_state(reference)
+        state = codec.initial_decode_state(reference, to_pixels(batch["portrait"]))
         layers, _ = codec.layers(noisy, state, motion, window=window)
         decoded = layers.pixels
         regions = region_masks(batch, *clip.shape[-2:]) | {"hands": _arm_mask(motion, window, clip.shape[-1])}

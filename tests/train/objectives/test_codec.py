@@ -123,7 +123,13 @@ def told(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     motion[1] = 1
     window = torch.tensor([[0.0, 0.0, 1.0]] * 2)
     motion = _with_hands_at(motion, (0.5, 0.5), (0.5, 0.5))
-    return batch | {"clip": clip, "latents": torch.zeros(2, 2, 8, 4, 4), "motion": motion, "window": window}
+    return batch | {
+        "clip": clip,
+        "latents": torch.zeros(2, 2, 8, 4, 4),
+        "motion": motion,
+        "window": window,
+        "portrait": batch["reference"],
+    }
 
 
 def _with_hands_at(motion: torch.Tensor, left: tuple[float, float], right: tuple[float, float]) -> torch.Tensor:

@@ -22,6 +22,8 @@ _RADIUS = (0.035, 0.045, *(0.014,) * (BONES - 2))
 _LEAST_CELLS = 0.5
 """Deviation of a stroke at least, in cells: less would fall between them."""
 _PLACES = 4
+_FEATURES = 0.3
+"""Size of a feature of the portrait in its palette; colours are about as large."""
 _FACE = (0.5, 0.46, 0.06)
 """Column, row and deviation of the middle of faces in the agreed framing, in shares of the picture."""
 SAME_PICTURE_PX = 256
@@ -51,11 +53,13 @@ class Palette(nn.Module):
 
     def forward(self, pixels: Tensor, features_16: Tensor) -> Tensor:
         """Portraits [B, 3, H, W] and their features [B, C, H/16, W/16] to palettes [B, width]."""
-        where = self.find(features_16).float().flatten(2).softmax(-1)
+        # Bold stripes have features ten times as long as a face's: only their direction counts.
+        features = F.normalize(features_16.float(), dim=1) * features_16.shape[1] ** 0.5
+        where = self.find(features.to(features_16.dtype)).float().flatten(2).softmax(-1)
         face = spots(where.new_tensor(_FACE[:2]), features_16.shape[-1], _FACE[2]).flatten()
         where = torch.cat([where, (face / face.sum()).expand(len(where), 1, -1)], 1)
         small = F.avg_pool2d(pixels.float(), SPATIAL_FACTOR)
-        shown = torch.cat([small, features_16.float()], 1).flatten(2)
+        shown = torch.cat([small, _FEATURES * features], 1).flatten(2)
         return (where @ shown.transpose(1, 2)).flatten(1)
 
 

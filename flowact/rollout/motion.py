@@ -77,9 +77,9 @@ class Mover:
         done, _ = shift(self.network, self.plan, NoGuidance(), stream, entering, self.noise_scale * noise)
         assert done is not None, "a plan of one chunk is done at once"
         past, made = (self.codec.decode(x.float()) for x in (before.recent[:, -_LOOKED_BACK:], done.latents))
-        is_known = before.filled[:, -_LOOKED_BACK:, None, None]
-        motion = _joined(past[:, -1, -1], is_known[:, -1, 0, 0], made)
-        past = torch.where(is_known, past, motion[:, :1, :1])
+        # Before a stream begins the body stands as the portrait does: at rest.
+        past = past * before.filled[:, -_LOOKED_BACK:, None, None]
+        motion = _joined(past[:, -1, -1], made)
         shown = _steadied(past, motion)
         return shown, before.commit(replace(done, latents=self.codec.encode(motion)))
 
@@ -90,13 +90,12 @@ class Mover:
         return before.commit(replace(shown, latents=latents, conditions=_without_motion(given)))
 
 
-def _joined(last: Tensor, is_known: Tensor, motion: Tensor) -> Tensor:
-    """Begin motion [B, T, 4, M] where the `last` frame [B, M] before it ended, if it `is_known` [B], and let the
-    difference fade: a body has mass, and a chunk that is drawn anew begins a little elsewhere (Bollo 2018,
-    "Inertialization").
+def _joined(last: Tensor, motion: Tensor) -> Tensor:
+    """Begin motion [B, T, 4, M] where the `last` frame [B, M] before it ended, and let the difference fade: a body has
+    mass, and a chunk that is drawn anew begins a little elsewhere (Bollo 2018, "Inertialization").
     """
     fade = (-(torch.arange(1, motion.shape[1] * FRAMES_PER_LATENT + 1, device=motion.device) / _FADE_FRAMES)).exp()
-    gap = (last - motion[:, 0, 0]) * is_known[:, None]
+    gap = last - motion[:, 0, 0]
     return motion + (gap[:, None] * fade[:, None]).unflatten(1, motion.shape[1:3])
 
 

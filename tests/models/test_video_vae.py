@@ -200,6 +200,7 @@ def test_a_palette_knows_colours_and_not_where_they_are():
     seen = palette(pixels, features)
     assert seen.shape == (2, Palette.width(5))
     torch.testing.assert_close(palette(pixels.flip(-1), features.flip(-1)), seen)
+    torch.testing.assert_close(palette(pixels, 30 * features), seen, msg="bold stripes drown everything else")
     plain = palette(torch.tensor([0.1, 0.5, 0.9])[None, :, None, None].expand(2, -1, 64, 64), features)
     torch.testing.assert_close(plain.unflatten(1, (-1, 8))[..., :3], torch.tensor([0.1, 0.5, 0.9]).expand(2, 5, -1))
     face = torch.zeros(2, 3, 64, 64)

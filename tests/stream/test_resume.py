@@ -110,4 +110,5 @@ def test_a_live_session_goes_on_from_the_point_of_its_cut(avatar: Avatar, portra
     fresh = [tick for tick in ticks if tick.epoch == 1]
     assert len(fresh) >= 12
     for tick, frame in zip(fresh, expected):
-        np.testing.assert_array_equal(tick.frame, frame)
+        # Latent frames that are decoded together or one by one may round otherwise.
+        assert np.abs(tick.frame.astype(int) - frame).max() <= 1

@@ -1,4 +1,6 @@
-"""The last chapter of the pictures: a decoder for what the backbone makes (decisions 0008, 0014)."""
+"""The last two chapters of the pictures: a decoder that is told what the body does, then for what the backbone makes
+(decisions 0008, 0014 to 0016).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""docs/people.png: what the shipped model makes of the sample portraits, at fixed seconds that nobody chose.
+"""docs/people.png: what the shipped model makes of the sample portraits, at fixed seconds that nobody chose: they talk,
+then they are asked for gestures.
 
 Run: python scripts/people.py
 """
@@ -17,7 +18,9 @@ from flowact.media.portrait import load_portrait
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("amara", "clara", "daniel", "edith", "leo", "robin")
-SECONDS = (1, 2, 3, 4, 5)
+SECONDS = (1, 2, 3, 4)
+GESTURES = {"waves": "a person waves", "palms": "a person shows open palms", "thumb": "a person gives a thumbs up"}
+GESTURE_SECOND = 3
 
 
 def main() -> None:
@@ -28,8 +31,13 @@ def main() -> None:
         portrait = load_portrait(ROOT / "samples" / f"{name}.png", avatar.config.size)
         voice = stream_audio(ROOT / "samples" / "voice.wav")
         film = np.concatenate([clip.frames for clip in avatar.stream(portrait.pixels, voice, "a person talks", seed=0)])
-        rows.append((name, [portrait.pixels, *(film[FPS * second] for second in SECONDS)]))
-    write_sheet(ROOT / "docs" / "people.png", rows, ["portrait", *(f"{second} s" for second in SECONDS)], side_px=112)
+        shown = [portrait.pixels, *(film[FPS * second] for second in SECONDS)]
+        for prompt in GESTURES.values():
+            asked = avatar.stream(portrait.pixels, None, prompt, seed=0, seconds=GESTURE_SECOND + 1)
+            shown.append(np.concatenate([clip.frames for clip in asked])[FPS * GESTURE_SECOND])
+        rows.append((name, shown))
+    heads = ["portrait", *(f"{second} s" for second in SECONDS), *(f"{name}, {GESTURE_SECOND} s" for name in GESTURES)]
+    write_sheet(ROOT / "docs" / "people.png", rows, heads, side_px=112)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.device import choose_device, choose_precision
+from flowact.core.motion import seen_from
 from flowact.evaluate.judge_data import Entry, choose, index_shards
 from flowact.evaluate.judges import Judges
 from flowact.evaluate.looking import Float, Frames
@@ -96,6 +97,7 @@ def code(codec: VideoVAE, frames: Frames, tracks: dict[str, Float]) -> tuple[Fra
     precision = choose_precision(device)
     latents = encode(codec, frames[: len(frames) // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK])
     motion = motion_on_picture(tracks, frames.shape[1])[: FRAMES_PER_LATENT * latents.shape[1]]
+    motion = seen_from(motion, motion[:1])
     motion = motion.unflatten(0, (-1, FRAMES_PER_LATENT))[None].to(device)
     made: list[Frames] = []
     seconds: list[float] = []

@@ -31,6 +31,8 @@ _MASS = (1.0, 8.0, 28.0, 56.0, 70.0, 56.0, 28.0, 8.0, 1.0)
 quarters, trembling at 5 Hz a fifth."""
 _LOOKED_BACK = 2
 """Latent frames that hold these eight."""
+_STANCE, _RETURN_FRAMES = ("torso", "sway"), 50.0
+"""Tracks that drift, and the time constant of their way back."""
 _FADE_FRAMES = 2.0
 """Time constant in which the gap at a chunk's edge fades."""
 
@@ -79,7 +81,7 @@ class Mover:
         past, made = (self.codec.decode(x.float()) for x in (before.recent[:, -_LOOKED_BACK:], done.latents))
         # Before a stream begins the body stands as the portrait does: at rest.
         past = past * before.filled[:, -_LOOKED_BACK:, None, None]
-        motion = _joined(past[:, -1, -1], made)
+        motion = _upright(_joined(past[:, -1, -1], made))
         shown = _steadied(past, motion)
         return shown, before.commit(replace(done, latents=self.codec.encode(motion)))
 
@@ -88,6 +90,18 @@ class Mover:
         given = shown.conditions
         latents = self.codec.encode(given.motion)
         return before.commit(replace(shown, latents=latents, conditions=_without_motion(given)))
+
+
+def _upright(motion: Tensor) -> Tensor:
+    """Motion [B, T, 4, M] whose stance goes back to rest little by little: errors of each chunk add up, and after a minute
+    a body that nobody calls back has walked out of its picture.
+    """
+    frames = torch.arange(1, motion.shape[1] * FRAMES_PER_LATENT + 1, device=motion.device)
+    share = (-frames / _RETURN_FRAMES).exp().view(1, -1, FRAMES_PER_LATENT, 1)
+    upright = motion.clone()
+    for track in _STANCE:
+        upright[..., motion_slice(track)] *= share
+    return upright
 
 
 def _joined(last: Tensor, motion: Tensor) -> Tensor:

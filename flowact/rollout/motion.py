@@ -93,8 +93,9 @@ class Mover:
 
 
 def _upright(motion: Tensor) -> Tensor:
-    """Motion [B, T, 4, M] whose stance goes back to rest little by little: errors of each chunk add up, and after a minute
-    a body that nobody calls back has walked out of its picture.
+    """Motion [B, T, 4, M] whose stance goes back to rest little by little.
+
+    Errors of each chunk add up, and after a minute a body that nobody calls back has walked out of its picture.
     """
     frames = torch.arange(1, motion.shape[1] * FRAMES_PER_LATENT + 1, device=motion.device)
     share = (-frames / _RETURN_FRAMES).exp().view(1, -1, FRAMES_PER_LATENT, 1)

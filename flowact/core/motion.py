@@ -113,15 +113,9 @@ def hand_points(motion: Tensor) -> Tensor:
     picture, [..., 2, len(HAND_REACH), 2].
     """
     motion = motion.float()
-    up = motion[..., motion_slice("hand_active")] / MOTION_SCALE["hand_active"]
-    wrist, fingers = (
-        motion[..., motion_slice(n)].unflatten(-1, (2, 3)) / MOTION_SCALE[n] for n in ("wrist", "fingers")
-    )
-    hanging, reach, camera = (torch.tensor(x, device=motion.device) for x in (_HANGING, HAND_REACH, _CAMERA))
-    wrist = wrist + (1 - up)[..., None] * hanging
-    points = wrist[..., None, :] + reach[:, None] * fingers[..., None, :]
-    seen: Tensor = F.linear(points, camera[:, :3], camera[:, 3])
-    return seen
+    fingers = motion[..., motion_slice("fingers")].unflatten(-1, (2, 3)) / MOTION_SCALE["fingers"]
+    reach = torch.tensor(HAND_REACH, device=motion.device)
+    return _photographed(_wrists(motion)[..., None, :] + reach[:, None] * fingers[..., None, :])
 
 
 def hand_bones(motion: Tensor) -> Tensor:
@@ -140,8 +134,7 @@ def hand_bones(motion: Tensor) -> Tensor:
     along, out_of_palm = (F.normalize(track(name), dim=-1) for name in ("fingers", "palm"))
     left = torch.tensor([[1.0], [-1.0]], device=motion.device)
     to_thumb = left * torch.linalg.cross(out_of_palm, along)
-    hanging = torch.tensor(_HANGING, device=motion.device)
-    wrist = track("wrist") * up[..., None] + (1 - up)[..., None] * hanging
+    wrist = _wrists(motion)
     elbow = wrist.new_tensor(_ELBOW) * torch.cat([left, torch.ones(2, 2, device=left.device)], 1)
     bones = [torch.stack([elbow.expand_as(wrist), wrist], -2)]
     bones.append(torch.stack([wrist, wrist + HAND_REACH[1] * along], -2))
@@ -153,9 +146,20 @@ def hand_bones(motion: Tensor) -> Tensor:
         middle = begin + length * (bend.cos() * straight + bend.sin() * inwards)
         end = middle + length * ((2 * bend).cos() * straight + (2 * bend).sin() * inwards)
         bones += [torch.stack([begin, middle], -2), torch.stack([middle, end], -2)]
-    camera = torch.tensor(_CAMERA, device=motion.device)
-    seen: Tensor = F.linear(torch.stack(bones, -3), camera[:, :3], camera[:, 3])
-    return seen
+    return _photographed(torch.stack(bones, -3))
+
+
+def _wrists(motion: Tensor) -> Tensor:
+    """Where the wrists of motion [..., M] are, [..., 2, 3] in shoulder widths: out of the picture if they hang."""
+    up = motion[..., motion_slice("hand_active")] / MOTION_SCALE["hand_active"]
+    wrists = motion[..., motion_slice("wrist")].unflatten(-1, (2, 3)) / MOTION_SCALE["wrist"]
+    return wrists + (1 - up)[..., None] * torch.tensor(_HANGING, device=motion.device)
+
+
+def _photographed(points: Tensor) -> Tensor:
+    """Points [..., 3] as the agreed camera sees them: column and row in shares of the picture, [..., 2]."""
+    camera = torch.tensor(_CAMERA, device=points.device)
+    return F.linear(points, camera[:, :3], camera[:, 3])
 
 
 def aim_hands(motion: Tensor, seen: Tensor) -> Tensor:

@@ -167,7 +167,7 @@ def told() -> VideoVAE:
 @torch.no_grad()
 def test_a_told_decoder_draws_what_it_is_told_where_it_is(told, clip):
     def draw(motion, window=None):
-        return told.decode(latents, told.initial_decode_state(clip[:, 0]), motion, window=window)[0]
+        return told.layers(latents, told.initial_decode_state(clip[:, 0]), motion, window=window)[0].pixels
 
     latents = torch.randn(2, 5, 8, 4, 4)
     motion = torch.randn(2, 5, 4, MOTION_WIDTH)
@@ -221,7 +221,7 @@ def test_a_told_decoder_knows_the_colours_of_the_portrait(told, clip):
 
 def test_layers_make_the_picture(told, clip):
     latents = torch.randn(2, 3, 8, 4, 4)
-    layers, _ = told.layers(latents, told.initial_decode_state(clip[:, 0]))
+    layers, _ = told.layers(latents, told.initial_decode_state(clip[:, 0]), None)
     pixels, _ = told.decode(latents, told.initial_decode_state(clip[:, 0]))
     assert layers.mask.shape == (2, 12, 1, 64, 64)
     assert bool((layers.mask > 0).all() and (layers.mask < 1).all())

@@ -272,12 +272,7 @@ class VideoVAE(nn.Module):
         return latents.unflatten(0, (len(clip), -1)), state
 
     def decode(
-        self,
-        latents: Tensor,
-        state: DecodeState,
-        motion: Tensor | None = None,
-        every: int = 1,
-        window: Tensor | None = None,
+        self, latents: Tensor, state: DecodeState, motion: Tensor | None = None, every: int = 1
     ) -> tuple[Tensor, DecodeState]:
         """Latents [B, T, C, H/16, W/16] to a clip [B, 4T / every, 3, H, W], float32, about -1..1 (not clamped).
 
@@ -288,24 +283,25 @@ class VideoVAE(nn.Module):
                 told; None tells nothing.
             every: of each latent frame's four pictures only every `every`-th is painted, 1 or 2; the state after is
                 the same.
-            window: [B, 3] which part of a picture this is: column, row and side, in shares of the picture; None is
-                all of it.
 
         Raises:
             ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
         """
-        layers, state = self.layers(latents, state, motion, every, window)
+        layers, state = self.layers(latents, state, motion, every)
         return layers.pixels, state
 
     def layers(
         self,
         latents: Tensor,
         state: DecodeState,
-        motion: Tensor | None = None,
+        motion: Tensor | None,
         every: int = 1,
         window: Tensor | None = None,
     ) -> tuple[Layers, DecodeState]:
-        """`decode`, taken apart: training asks what was painted that could have been moved."""
+        """`decode`, taken apart: training asks what was painted, and shows parts of pictures.
+
+        `window` [B, 3] says which part this is: column, row and side, in shares of the picture; None is all of it.
+        """
         expected = (self.config.latent_channels, *state.features_16.shape[-2:])
         if latents.ndim != 5 or latents.shape[2:] != expected or len(latents) != len(state.pixels):
             raise ShapeError(

@@ -135,3 +135,21 @@ def test_a_stream_begins_with_the_body_at_rest() -> None:
     seen = motion[0, :, 0, :LATENTS]  # this codec codes visemes of the first of four frames, which may jump
     assert float(seen[0].norm()) < 0.65 * float(drawn[0].norm())
     assert float((seen[2] - drawn[2]).norm()) < 0.03 * float(drawn[2].norm())
+
+
+def test_a_stance_goes_back_to_rest_and_all_else_stays() -> None:
+    it = mover()
+    width = 4 * MOTION_WIDTH
+    it.codec.config = MotionCodecConfig(width)
+    it.codec.basis, it.codec.scale = torch.eye(width), torch.ones(width)
+    leaning = it.codec.encode(torch.ones(1, 3, 4, MOTION_WIDTH))
+    one_pass = replace(it, network=Drawn(leaning), plan=Staircase(chunks=1, micro_steps=1))
+    bank = it.start(conditions(1, 1))
+    for _ in range(3):
+        shown, bank = one_pass.move(bank, conditions(1, 3), torch.zeros(1, 3, width, 1, 1))
+    last = remembered(it, bank)[-1]
+    for track in ("torso", "sway"):
+        torch.testing.assert_close(last[motion_slice(track)], torch.full((3,), 0.787), atol=0.01, rtol=0)
+    for track in ("head", "wrist", "visemes"):
+        assert bool((last[motion_slice(track)] > 0.98).all())
+    assert float(shown[0, -1, -1, motion_slice("torso")].max()) < 0.95

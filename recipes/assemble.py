@@ -49,6 +49,7 @@ def main(
         motion_plan=motion.PLAN,
         motion_bank=motion.BANK,
         motion_noise_scale=motion.NOISE_SCALE,
+        motion_guidance_weight=motion.GUIDANCE_WEIGHT,
         guidance="embedded" if student else ("none" if guidance == 1 else "voice"),
         guidance_weight=guidance,
         noise_scale=noise_scale,

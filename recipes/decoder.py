@@ -23,7 +23,7 @@ from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.objectives.codec import CodecObjectiveConfig, DecoderObjective
 from flowact.train.optim import OptimSettings, warmup_hold_decay
-from flowact.train.stage import Batch, Place, RunContext, Stage, Update
+from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_turns
 from recipes.encode import run_model
 from recipes.nano import BANK, CODEC_DOORS, DECODER_OUTER, Loss, served
 
@@ -78,7 +78,7 @@ def _stage(
         return DreamBatches(frames[split], stores[split], made[split], **how)
 
     objective = DecoderObjective(
-        CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, paint_price=0.03, latent_noise=0.2)
+        CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, paint_price=0.1, latent_noise=0.2)
     ).to(context.device)
     shares = {"real": (0.0, 0.0), "resting": (0.0, 1.0)} | ({} if dreams is None else {"dreamt": (1.0, 0.0)})
     grid = stores["val"].latents.shape[-1]
@@ -103,7 +103,11 @@ def _stage(
     return Stage(
         name=name,
         networks={"codec": net, "objective": objective},
-        make_batches=batches("train", clips=6, crop_cells=10, dreamt_share=dreamt_share, resting_share=resting_share),
+        # Small crops show most mouths in an hour; only in large ones does a hand belong to an arm.
+        make_batches=taking_turns(
+            batches("train", clips=8, crop_cells=6, dreamt_share=dreamt_share, resting_share=resting_share),
+            batches("train", clips=3, crop_cells=10, dreamt_share=dreamt_share, resting_share=resting_share),
+        ),
         updates=(
             Update(
                 ("codec", "objective"),

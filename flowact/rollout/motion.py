@@ -16,7 +16,7 @@ from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ConfigError
 from flowact.core.motion import motion_slice
 from flowact.core.types import Chunk, Conditions
-from flowact.diffusion.guidance import NoGuidance
+from flowact.diffusion.guidance import Guidance
 from flowact.diffusion.plan import DenoisePlan
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.motion_codec import MotionCodec
@@ -46,6 +46,7 @@ class Mover:
         codec: motion to its latents and back.
         plan: how motion is denoised, one chunk at a time.
         bank: sizes of the memory.
+        guidance: how voice and prompt are made to count.
         noise_scale: deviation of the noise that a chunk begins with; below 1 is calmer.
     """
 
@@ -53,6 +54,7 @@ class Mover:
     codec: MotionCodec
     plan: DenoisePlan
     bank: BankConfig
+    guidance: Guidance
     noise_scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Mover:
             Motion [B, T, 4, M], and the memory after it.
         """
         stream, entering = StreamState.start(before), _without_motion(given)
-        done, _ = shift(self.network, self.plan, NoGuidance(), stream, entering, self.noise_scale * noise)
+        done, _ = shift(self.network, self.plan, self.guidance, stream, entering, self.noise_scale * noise)
         assert done is not None, "a plan of one chunk is done at once"
         past, made = (self.codec.decode(x.float()) for x in (before.recent[:, -_LOOKED_BACK:], done.latents))
         # Before a stream begins the body stands as the portrait does: at rest.

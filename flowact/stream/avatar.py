@@ -68,6 +68,7 @@ class AvatarConfig:
         motion_plan: how motion is denoised, for a model with a network for it: one chunk.
         motion_bank: sizes of the memory of motion.
         motion_noise_scale: deviation of the noise that motion starts from.
+        motion_guidance_weight: how strongly motion follows voice and prompt; 1 is plain, more takes two evaluations.
     """
 
     name: str = "flowact-nano"
@@ -81,6 +82,7 @@ class AvatarConfig:
     motion_plan: Staircase = field(default_factory=lambda: Staircase(chunks=1, micro_steps=6))
     motion_bank: BankConfig = field(default_factory=lambda: BankConfig(long=0, short=12))
     motion_noise_scale: float = 1.0
+    motion_guidance_weight: float = 1.0
 
     def make_guidance(self, mouth: Tensor) -> Guidance:
         """The guidance that was asked for; `mouth` [H, W] is where mouths are, of the anchor.
@@ -97,6 +99,16 @@ class AvatarConfig:
         if self.guidance == "embedded":
             return EmbeddedGuidance(self.guidance_weight)
         raise ConfigError(f'Guidance is "{self.guidance}"; expected "none", "voice", "classifier_free" or "embedded".')
+
+    def make_motion_guidance(self) -> Guidance:
+        """The guidance of motion."""
+        is_plain = self.motion_guidance_weight == 1
+        return NoGuidance() if is_plain else ClassifierFree(self.motion_guidance_weight)
+
+    @property
+    def motion_passes_per_chunk(self) -> int:
+        """Evaluations of the network for motion for each chunk."""
+        return self.motion_plan.micro_steps * (1 if self.motion_guidance_weight == 1 else 2)
 
     @property
     def passes_per_chunk(self) -> int:
@@ -237,7 +249,7 @@ class Avatar:
             precision=self.precision,
             slots=self.config.bank.size,
             motion=self._networks.get("motion"),
-            motion_passes=self.config.motion_plan.micro_steps,
+            motion_passes=self.config.motion_passes_per_chunk,
             motion_slots=self.config.motion_bank.size,
         )
         choice, doors = choose_runtime(work, name, self.device.type, again=again)
@@ -258,7 +270,8 @@ class Avatar:
         if network is None:
             return None
         c = self.config
-        return Mover(network, self._networks["motion_codec"], c.motion_plan, c.motion_bank, c.motion_noise_scale)
+        codec = self._networks["motion_codec"]
+        return Mover(network, codec, c.motion_plan, c.motion_bank, c.make_motion_guidance(), c.motion_noise_scale)
 
     def read(self, prompt: str) -> Tensor:
         """Tokens of a behaviour prompt, [1, L, Dt]; the last few prompts are remembered."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,21 @@ class Place:
 
 
 MakeBatches = Callable[[Place], Iterator[Batch]]
+
+
+def taking_turns(*sources: MakeBatches) -> MakeBatches:
+    """Batches of each source in turn, one per train_step."""
+
+    def make(place: Place) -> Iterator[Batch]:
+        # How often each had its turn before `place`.
+        taken = [-(-(place.step - turn) // len(sources)) for turn in range(len(sources))]
+        opened = [source(replace(place, step=step)) for source, step in zip(sources, taken)]
+        for step in itertools.count(place.step):
+            yield next(opened[step % len(sources)])
+
+    return make
+
+
 Rollout = Callable[[Batch, int], Batch]
 Objective = Callable[[Batch, int], tuple[Tensor, Values]]
 Evaluate = Callable[[int], Mapping[str, float]]

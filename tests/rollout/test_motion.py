@@ -6,6 +6,7 @@ import torch
 from flowact.core.errors import ConfigError
 from flowact.core.motion import MOTION_WIDTH, motion_slice
 from flowact.core.types import Chunk
+from flowact.diffusion.guidance import ClassifierFree, NoGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
@@ -17,7 +18,7 @@ LATENTS = 8
 
 def mover() -> Mover:
     codec = MotionCodec(MotionCodecConfig(LATENTS))
-    return Mover(FakeBackbone(), codec, Staircase(chunks=1, micro_steps=3), BankConfig(long=0, short=4))
+    return Mover(FakeBackbone(), codec, Staircase(chunks=1, micro_steps=3), BankConfig(long=0, short=4), NoGuidance())
 
 
 def test_every_chunk_is_done_at_once_and_remembered() -> None:
@@ -153,3 +154,17 @@ def test_a_stance_goes_back_to_rest_and_all_else_stays() -> None:
     for track in ("head", "wrist", "visemes"):
         assert bool((last[motion_slice(track)] > 0.98).all())
     assert float(shown[0, -1, -1, motion_slice("torso")].max()) < 0.95
+
+
+def test_guidance_takes_what_the_voice_adds_further() -> None:
+    class Told(FakeBackbone):
+        def __call__(self, frames, remembered, guidance):  # type: ignore[no-untyped-def]
+            self.calls += 1
+            heard = frames.conditions.audio_present.float().view(len(frames.latents), -1, 1, 1, 1)
+            return -heard.expand_as(frames.latents)
+
+    plain, guided = (replace(mover(), network=Told(), guidance=way) for way in (NoGuidance(), ClassifierFree(2.0)))
+    given, noise = conditions(1, 3), torch.zeros(1, 3, LATENTS, 1, 1)
+    made = [it.move(it.start(conditions(1, 1)), given, noise)[1].recent[:, -3:] for it in (plain, guided)]
+    assert (plain.network.calls, guided.network.calls) == (3, 6)
+    torch.testing.assert_close(made[1][:, 1:], 2 * made[0][:, 1:])

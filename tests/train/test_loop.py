@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 from dataclasses import replace
@@ -9,7 +10,7 @@ from flowact.core.errors import CheckpointError, ConfigError
 from flowact.train.checkpoint import DivergedError, list_checkpoints
 from flowact.train.loop import Trainer, train_stages
 from flowact.train.metrics import read_metrics
-from flowact.train.stage import Stage, Update
+from flowact.train.stage import Place, Stage, Update, taking_turns
 from tests.train.fakes_train import make_batches, make_net, make_stage
 
 
@@ -238,3 +239,15 @@ def test_stage_refuses_nonsense():
         Stage("x", {"net": net}, make_batches, stage.updates * 2, 10)
     with pytest.raises(ConfigError, match="at least 1"):
         Stage("x", {"net": net}, make_batches, stage.updates, 0)
+
+
+def test_sources_take_turns_from_any_place():
+    def counting(name):
+        return lambda place: ({"batch": (name, step)} for step in itertools.count(place.step))
+
+    turns = taking_turns(counting("small"), counting("large"), counting("whole"))
+    line = [batch["batch"] for batch in itertools.islice(turns(Place(seed=0)), 12)]
+    assert line[:4] == [("small", 0), ("large", 0), ("whole", 0), ("small", 1)]
+    for step in range(1, 9):
+        assert next(turns(Place(seed=0, step=step)))["batch"] == line[step]
+        assert [b["batch"] for b in itertools.islice(turns(Place(seed=0, step=step)), 3)] == line[step : step + 3]

@@ -38,7 +38,7 @@ class VideoVAEConfig:
     frame_width_8: int = 80
     frame_blocks_8: int = 2
     frame_width_4: int = 48
-    frame_blocks_4: int = 1
+    frame_blocks_4: int = 2
     reference_width_8: int = 64
     reference_width_16: int = 96
     reference_blocks: int = 2

@@ -6,7 +6,7 @@ such latents draws a closed mouth where half an opening is meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,11 +87,12 @@ class DreamBatches:
         store: latents and motion of the same clips in the same order.
         dreams: of the same clips; None where none are drawn.
         clips: clips in a batch, one chunk of each.
-        crop_cells: side of the square of latent cells that is cut around the face.
+        crop_cells: side of the square of latent cells that is cut around the mouth.
         dreamt_share: how often the latents are dreamt.
         resting_share: how often they are those of the portrait at rest, so that motion alone says what is done: latents
             that hold a pose, well or badly, leave a decoder no reason to listen to it.
         hands_share: how often the square is cut around a hand, if one can be seen.
+        face_share: how often it is cut around the middle of the face.
         anywhere_share: how often it is cut anywhere: clothes and walls must be drawn too.
         tint: largest change of each colour channel's gain, drawn per clip: more skins and lights than were rendered.
     """
@@ -103,8 +104,9 @@ class DreamBatches:
     crop_cells: int = 8
     dreamt_share: float = 0.4
     resting_share: float = 0.3
-    hands_share: float = 0.3
-    anywhere_share: float = 0.2
+    hands_share: float = 0.25
+    face_share: float = 0.15
+    anywhere_share: float = 0.15
     tint: float = 0.15
 
     def __call__(self, place: Place) -> Iterator[Batch]:
@@ -135,7 +137,8 @@ class DreamBatches:
         here = torch.arange(start, start + LATENTS_PER_CHUNK)
         motion = self.store.moved(torch.tensor([number]), torch.tensor([still]), here[None])[0]
         points = hand_points(motion).flatten(2, 3) * self.store.latents.shape[-1]
-        column, row = self._corner(self.frames.tracks["face_box"][span], points.flatten(0, 2).numpy(), rng)
+        boxes = {name: self.frames.tracks[f"{name}_box"][span].mean(0) / SPATIAL_FACTOR for name in ("mouth", "face")}
+        column, row = self._corner(boxes, points.flatten(0, 2).numpy(), rng)
         x, y, side = column * SPATIAL_FACTOR, row * SPATIAL_FACTOR, self.crop_cells * SPATIAL_FACTOR
         cut = (slice(y, y + side), slice(x, x + side))
         gains = 1 + rng.uniform(-self.tint, self.tint, 3)
@@ -157,9 +160,9 @@ class DreamBatches:
             }
         )
 
-    def _corner(self, face_box: np.ndarray, hands: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-        """Column and row of the first cell of a crop: around the lower half of the face or a point of a hand [N, 2],
-        give or take a cell or two, or anywhere.
+    def _corner(self, boxes: Mapping[str, np.ndarray], hands: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+        """Column and row of the first cell of a crop: around a point of a hand [N, 2], the face or the mouth, whose
+        boxes [4] are in cells, give or take a cell or two, or anywhere.
         """
         grid, kind = self.store.latents.shape[-1], rng.random()
         seen = hands[((hands > 0) & (hands < grid)).all(-1)]
@@ -169,8 +172,9 @@ class DreamBatches:
         if kind < self.anywhere_share + self.hands_share and len(seen):
             centre = seen[rng.integers(len(seen))]
         else:
-            x0, y0, x1, y1 = face_box.mean(0) / SPATIAL_FACTOR
-            centre = np.array([(x0 + x1) / 2, (y0 + 2 * y1) / 3])
-        corner = np.round(centre - self.crop_cells / 2 + rng.uniform(-2, 2, 2))
+            is_face = kind > 1 - self.face_share
+            box = boxes["face" if is_face else "mouth"]
+            centre = (box[:2] + box[2:]) / 2
+        corner = np.round(centre - self.crop_cells / 2 + rng.uniform(-1.5, 1.5, 2))
         column, row = np.clip(corner, 0, grid - self.crop_cells)
         return int(column), int(row)

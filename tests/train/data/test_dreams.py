@@ -130,3 +130,15 @@ def test_crops_go_where_hands_are_seen(store: LatentStore, frames: FrameStore) -
     assert float(centre[:, 0].mean()) > 0.7, "the only hand that is seen is at the lower right"
     away = next(replace(batches, store=store)(Place(seed=0)))["window"][:, :2] + 0.5 / GRID
     assert float(away[:, 0].mean()) < 0.62, "without one it is the face"
+
+
+def test_most_crops_show_the_mouth_some_the_face(store: LatentStore, frames: FrameStore) -> None:
+    tracks = frames.tracks | {
+        "mouth_box": np.tile(np.array([40.0, 40, 64, 64], np.float32), (len(frames.frames), 1)),
+        "face_box": np.tile(np.array([0.0, 0, 24, 24], np.float32), (len(frames.frames), 1)),
+    }
+    batches = DreamBatches(replace(frames, tracks=tracks), store, None, clips=60, crop_cells=2, anywhere_share=0.0)
+    corner = next(replace(batches, face_share=0.2)(Place(seed=0)))["window"][:, :2] * GRID
+    at_mouth = (corner.sum(1) >= 2).float().mean()
+    assert 0.6 < float(at_mouth) < 0.95
+    assert float(next(replace(batches, face_share=1.0)(Place(seed=0)))["window"][:, :2].mean()) * GRID < 0.8

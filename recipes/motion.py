@@ -26,9 +26,9 @@ from recipes.nano import ROUGHNESS, SHIFT, Loss, optim, prepared, windows
 
 BANK = BankConfig(long=0, short=12)
 PLAN = Staircase(chunks=1, micro_steps=3, shift=SHIFT)
-NOISE_SCALE = 1.0
-"""Deviation of the noise that motion is served with: calmer, and heads hardly turn."""
-GUIDANCE_WEIGHT = 1.5
+NOISE_SCALE = 1.25
+"""Deviation of the noise that motion is served with: what has mass is averaged later, and with 1 heads hardly turn."""
+GUIDANCE_WEIGHT = 2.0
 """How strongly motion that is served follows voice and prompt: with 1 mouths open four fifths as far as they should."""
 ROWS = 64
 

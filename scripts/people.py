@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("amara", "clara", "daniel", "edith", "leo", "robin")
 SECONDS = (1, 2, 3, 4)
 GESTURES = {"waves": "a person waves", "palms": "a person shows open palms", "thumb": "a person gives a thumbs up"}
-GESTURE_SECOND = 3
+GESTURE_SECOND = 2
 
 
 def main() -> None:

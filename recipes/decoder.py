@@ -38,7 +38,7 @@ def telling(context: RunContext) -> Stage:
     backbone and spoils none: the latents are frozen. It may start from another decoder.
     """
     begin = run_model(context.out.parent, "codec") if context.start_from is None else context.start_from / "codec"
-    return _stage(context, "telling", begin, None, dreamt_share=0.0, resting_share=0.5)
+    return _stage(context, "telling", begin, None, dreamt_share=0.0, resting_share=0.5, paint_price=0.03)
 
 
 def drawing(context: RunContext) -> Stage:
@@ -56,7 +56,7 @@ def drawing(context: RunContext) -> Stage:
         return dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
 
     begin = run_model(runs, "told") if context.start_from is None else context.start_from / "codec"
-    return _stage(context, "drawing", begin, dreams, dreamt_share=0.4, resting_share=0.3)
+    return _stage(context, "drawing", begin, dreams, dreamt_share=0.4, resting_share=0.3, paint_price=0.1)
 
 
 def _stage(
@@ -66,6 +66,7 @@ def _stage(
     dreams: Callable[[LatentStore], Dreams] | None,
     dreamt_share: float,
     resting_share: float,
+    paint_price: float,
 ) -> Stage:
     stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
     frames = {split: FrameStore.open(context.out.parent / "frames" / split) for split in stores}
@@ -78,7 +79,7 @@ def _stage(
         return DreamBatches(frames[split], stores[split], made[split], **how)
 
     objective = DecoderObjective(
-        CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, paint_price=0.1, latent_noise=0.2)
+        CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, paint_price=paint_price, latent_noise=0.2)
     ).to(context.device)
     shares = {"real": (0.0, 0.0), "resting": (0.0, 1.0)} | ({} if dreams is None else {"dreamt": (1.0, 0.0)})
     grid = stores["val"].latents.shape[-1]

@@ -38,6 +38,10 @@ class Place:
 
 
 MakeBatches = Callable[[Place], Iterator[Batch]]
+Rollout = Callable[[Batch, int], Batch]
+Objective = Callable[[Batch, int], tuple[Tensor, Values]]
+Evaluate = Callable[[int], Mapping[str, float]]
+OnStep = Callable[[int, Mapping[str, Ema]], None]
 
 
 def taking_turns(*sources: MakeBatches) -> MakeBatches:
@@ -51,12 +55,6 @@ def taking_turns(*sources: MakeBatches) -> MakeBatches:
             yield next(opened[step % len(sources)])
 
     return make
-
-
-Rollout = Callable[[Batch, int], Batch]
-Objective = Callable[[Batch, int], tuple[Tensor, Values]]
-Evaluate = Callable[[int], Mapping[str, float]]
-OnStep = Callable[[int, Mapping[str, Ema]], None]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from recipes.nano import (
 
 def main(
     runs: Annotated[
-        Path, typer.Argument(help="folder with the runs decoder, audio, text, motion, backbone and student")
+        Path, typer.Argument(help="folder with the runs closeup, audio, text, motion, backbone and student")
     ],
     out: Annotated[Path, typer.Argument(help="the model folder to write")],
     student: Annotated[bool, typer.Option(help="take the few-step student, not its teacher")] = True,
@@ -57,7 +57,7 @@ def main(
     )
     avatar = Avatar(
         config,
-        load_model(VideoVAE, run_model(runs, "decoder")),
+        load_model(VideoVAE, run_model(runs, "closeup")),
         load_model(AudioEncoder, run_model(runs, "audio")),
         load_model(TextEncoder, run_model(runs, "text")),
         load_model(MMDiT, net / "backbone"),

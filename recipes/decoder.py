@@ -10,23 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from flowact.core.clock import CHUNKS_IN_STREAM
 from flowact.core.motion import MOTION_WIDTH
 from flowact.models.anchor import Anchor
 from flowact.models.mmdit.model import MMDiT
+from flowact.models.video_vae.closeup import Closeup
+from flowact.models.video_vae.config import CloseupConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
+from flowact.train.data.closeups import CloseupBatches, Part, look_at_stills
 from flowact.train.data.dreams import DreamBatches, Dreams, dream
 from flowact.train.data.flow import measure_common_flow
 from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore, WindowCutter
+from flowact.train.objectives.closeup import CloseupObjective, place_error
 from flowact.train.objectives.codec import CodecObjectiveConfig, DecoderObjective
 from flowact.train.optim import OptimSettings, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_turns
 from recipes.encode import run_model
 from recipes.nano import BANK, CODEC_DOORS, DECODER_OUTER, Loss, served
 
+MOUTH = CloseupConfig(side_px=80)
+HAND = CloseupConfig(side_px=112, width_4=64)
+ROWS: dict[Part, int] = {"mouth": 64, "hand": 32}
+"""Squares in a batch."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 
@@ -46,17 +55,96 @@ def drawing(context: RunContext) -> Stage:
 
     The backbone is that of the runs beside `<out>`, and the decoder goes on from the run `told` there.
     """
-    runs = context.out.parent
-    folder = run_model(runs, "backbone")
-    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
-    anchor = load_model(Anchor, folder / "anchor")
+    begin = run_model(context.out.parent, "told") if context.start_from is None else context.start_from / "codec"
 
     def dreams(store: LatentStore) -> Dreams:
-        cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
-        return dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
+        return _dreams(context, store)
 
-    begin = run_model(runs, "told") if context.start_from is None else context.start_from / "codec"
     return _stage(context, "drawing", begin, dreams, dreamt_share=0.4, resting_share=0.3, paint_price=0.1)
+
+
+def closeup(context: RunContext) -> list[Stage]:
+    """Mouths, then hands, painted into holes of true frames.
+
+    The decoder is that of the run `decoder` beside `<out>`, or of the model to start from; the rest of it stays.
+    """
+    runs = context.out.parent
+    folder = run_model(runs, "decoder") if context.start_from is None else context.start_from / "codec"
+    net = _with_closeups(load_model(VideoVAE, folder)).to(context.device).eval()
+    objective, teller, finder = CloseupObjective(), net.teller, net.mouth_finder
+    assert teller is not None
+    assert finder is not None
+    stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
+    frames = {split: FrameStore.open(runs / "frames" / split) for split in stores}
+    stills = {split: look_at_stills(net, frames[split], stores[split]) for split in stores}
+
+    def chapter(part: Part, closeup: Closeup | None) -> Stage:
+        assert closeup is not None
+        networks: dict[str, nn.Module] = {"closeup": closeup} | ({"finder": finder} if part == "mouth" else {})
+        batches = {
+            split: CloseupBatches(frames[split], stores[split], stills[split], teller, closeup, part, ROWS[part])
+            for split in stores
+        }
+        held_out = batches["val"](Place(seed=0))
+        judged = [{k: v.to(context.device) for k, v in next(held_out).items()} for _ in range(5)]
+
+        def learn(batch: Batch, step: int) -> Loss:
+            loss, metrics = objective(closeup, batch)
+            if part == "hand":
+                return loss, metrics
+            beside, found = place_error(finder, batch)
+            return loss + beside, metrics | found
+
+        def evaluate(step: int) -> dict[str, float]:
+            found = [learn(batch, step)[1] for batch in judged]
+            return {name: float(torch.stack([one[name] for one in found]).mean()) for name in found[0]}
+
+        return Stage(
+            name=f"{part}s",
+            networks=networks,
+            make_batches=batches["train"],
+            updates=(
+                Update(
+                    tuple(networks),
+                    learn,
+                    optim=OptimSettings(
+                        lr=2e-3,
+                        matrix_lr=0.02,
+                        lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
+                        outer=("closeup.head.weight", *(["finder.*"] if part == "mouth" else [])),
+                    ),
+                    ema_decay=0.99,
+                ),
+            ),
+            train_steps=10_000,
+            minutes=None if context.minutes is None else context.minutes / 2,
+            evaluate=evaluate,
+            evaluate_every=500,
+            checkpoint_every=500,
+            log_every=50,
+            export=lambda folder: save_model(net, net.config, folder, torch.bfloat16),
+            entry_points=("hole",),
+        )
+
+    return [chapter("mouth", net.mouth), chapter("hand", net.hand)]
+
+
+def _dreams(context: RunContext, store: LatentStore) -> Dreams:
+    """What the backbone of the runs beside `<out>` makes of a store."""
+    folder = run_model(context.out.parent, "backbone")
+    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
+    anchor = load_model(Anchor, folder / "anchor")
+    return dream(
+        teacher, served(anchor, context.device), WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM), lead=LEAD
+    )
+
+
+def _with_closeups(codec: VideoVAE) -> VideoVAE:
+    """The codec with close-ups, new ones where it has none."""
+    mouth, hand = codec.config.mouth or MOUTH, codec.config.hand or HAND
+    net = VideoVAE(replace(codec.config, mouth=mouth, hand=hand))
+    net.load_state_dict({**net.state_dict(), **codec.state_dict()})
+    return net
 
 
 def _stage(
@@ -71,8 +159,12 @@ def _stage(
     stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
     frames = {split: FrameStore.open(context.out.parent / "frames" / split) for split in stores}
     net = _told_of_motion(load_model(VideoVAE, begin), frames["train"], stores["train"]).to(context.device)
-    for frozen in (net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser):
-        frozen.requires_grad_(False)
+    for frozen in (
+        net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser, net.mouth_finder,
+        net.mouth, net.hand,
+    ):  # fmt: skip
+        if frozen is not None:
+            frozen.requires_grad_(False)
     made = {split: None if dreams is None else dreams(store) for split, store in stores.items()}
 
     def batches(split: str, **how: Any) -> DreamBatches:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.errors import ShapeError
+from flowact.core.motion import BONES
 from flowact.speed.decoder_graph import DecoderGraph
 from flowact.speed.float32 import addresses_in_float32
 from flowact.speed.graph import Graph, Maker, Shape, key_of, trace
@@ -16,6 +17,7 @@ from flowact.speed.graph import Graph, Maker, Shape, key_of, trace
 if TYPE_CHECKING:
     import openvino as ov
 
+    from flowact.models.video_vae.closeup import Closeup, Draw
     from flowact.models.video_vae.model import DecodeState, EncodeState, VideoVAE
 
 SKIPS = (1, 2)
@@ -33,6 +35,7 @@ class FastCodec:
         self._size, self._maker = size, maker
         self._key = key_of(_decoder(model, size, 1), size)
         self._graphs: dict[tuple[int, int], Graph] = {}
+        self._draw = {name: _drawing(name, net, maker) for name, net in (("mouth", model.mouth), ("hand", model.hand))}
         for time, every in ((LATENTS_PER_CHUNK, 1), (1, 1)):
             self._graph(time, every)
         if not maker.holds(_role(1, 2), self._key):
@@ -84,7 +87,8 @@ class FastCodec:
         rows = [graph(*(x[i : i + 1] for x in given)) for i in range(len(latents))]
         frames, *memory = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*rows))
         clip = frames.unflatten(0, (len(latents), -1)).permute(0, 1, 4, 2, 3)
-        return clip, state._replace(memory=tuple(memory))
+        state = state._replace(memory=tuple(memory))
+        return self.model.draw_closer(clip, state, motion, every, self._draw["mouth"], self._draw["hand"]), state
 
     def _told(self, latents: Tensor, state: DecodeState, motion: Tensor | None) -> tuple[Tensor, ...]:
         """What a graph takes last: palette and motion, if this decoder can be told."""
@@ -120,6 +124,44 @@ def decoder_graph(codec: VideoVAE, size: int, time: int, every: int) -> ov.Model
     ]
     example = [torch.rand(*s) for s in sizes]
     return addresses_in_float32(trace(_decoder(codec, size, every), example, sizes))
+
+
+def _drawing(name: str, net: Closeup | None, maker: Maker) -> Draw | None:
+    """A close-up on a graph."""
+    if net is None:
+        return None
+    closeup = net
+    graph = maker.graph(f"closeup-{name}", key_of(closeup), lambda: closeup_graph(closeup))
+
+    def draw(cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
+        # A graph knows no inputs that are empty.
+        return graph(cuts, stills, numbers, *((bones,) if closeup.of_bones else ()))[0]
+
+    return draw
+
+
+class _Squares(nn.Module):
+    """A close-up without bones, for `trace`."""
+
+    def __init__(self, closeup: Closeup) -> None:
+        super().__init__()
+        self.closeup = closeup
+
+    def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor) -> Tensor:
+        drawn: Tensor = self.closeup(cuts, stills, numbers, cuts.new_zeros(1, 0, 2, 2))
+        return drawn
+
+
+def closeup_graph(closeup: Closeup) -> ov.Model:
+    """Trace a close-up of any number of squares."""
+    sizes: list[Shape] = [
+        (3, closeup.side_px, closeup.side_px),
+        (3, closeup.side_px, closeup.side_px),
+        (closeup.read.in_features,),
+        *([(BONES, 2, 2)] if closeup.of_bones else []),
+    ]
+    example = [torch.rand(4, *s) for s in sizes]
+    return trace(closeup if closeup.of_bones else _Squares(closeup), example, [(-1, *s) for s in sizes])
 
 
 def _role(time: int, every: int) -> str:

@@ -6,7 +6,7 @@ import torch
 
 from flowact.core.errors import ConfigError, ShapeError
 from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
-from flowact.models.video_vae.config import VideoVAEConfig
+from flowact.models.video_vae.config import CloseupConfig, VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.video_vae.told import Palette, Teller, draw_arms, told_bones
 from flowact.models.video_vae.warp import enlarge, warp
@@ -126,6 +126,8 @@ def test_config_survives_json():
     assert VideoVAEConfig(**json.loads(json.dumps(asdict(SMALL)))) == SMALL
     with pytest.raises(ConfigError, match="trunk_width"):
         VideoVAEConfig(trunk_width=0)
+    with pytest.raises(ConfigError, match="motion_dim is 0"):
+        VideoVAEConfig(mouth=CloseupConfig())
 
 
 def test_doors_refuse_wrong_shapes(codec):
@@ -191,6 +193,33 @@ def test_a_told_decoder_streams_as_it_decodes_offline(told, clip):
         part, state = told.decode(latents[:, start:end], state, motion[:, start:end])
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_a_told_decoder_with_a_close_up_streams_too(clip):
+    torch.manual_seed(0)
+    closer = CloseupConfig(side_px=32, width_4=8, width_2=8)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, mouth=closer, hand=closer)).eval()
+    latents, motion = torch.randn(2, 3, 8, 4, 4), torch.randn(2, 3, 4, MOTION_WIDTH)
+    motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    whole, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 0]), motion)
+    state, parts = codec.initial_decode_state(clip[:, 0]), []
+    for i in range(3):
+        part, state = codec.decode(latents[:, i : i + 1], state, motion[:, i : i + 1])
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+    plain = codec.layers(latents, codec.initial_decode_state(clip[:, 0]), motion)[0].pixels
+    for one in ("mouth", "hand"):
+        partly = replace(codec.config, **{one: None})
+        less = VideoVAE(partly).eval()
+        less.load_state_dict({name: x for name, x in codec.state_dict().items() if name in less.state_dict()})
+        pictures, _ = less.decode(latents, less.initial_decode_state(clip[:, 0]), motion)
+        assert (pictures - whole).abs().max() > 1e-3
+        assert (pictures - plain).abs().max() > 1e-3
+    half, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 0]), motion, every=2)
+    torch.testing.assert_close(half, whole[:, ::2], atol=1e-5, rtol=0)
+    untold, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 0]))
+    assert torch.equal(untold, codec.layers(latents, codec.initial_decode_state(clip[:, 0]), None)[0].pixels)
 
 
 def test_a_palette_knows_colours_and_not_where_they_are():

@@ -9,6 +9,8 @@
                    +-- features -> warp by the coarse flow -> PAINTER at 1/8
                    |                                            v
                    +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> mask * warped + (1 - mask) * painted
+                   |                                            v
+                   +-- pixels ---------------------------> CLOSE-UPS at 1/2 of mouth and hands, if told
 
 An encoder that sees the portrait need not code looks, and noise on the latents makes that the cheaper way: see
 docs/decisions/0010. What the backbone is told of the portrait itself is its `look`, shaped as one latent frame. A
@@ -28,6 +30,15 @@ from torch.nn import functional as F
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
+from flowact.models.video_vae.closeup import (
+    HAND_NUMBERS,
+    MOUTH_NUMBERS,
+    Closeup,
+    Draw,
+    MouthFinder,
+    hand_shots,
+    mouth_shots,
+)
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
 from flowact.models.video_vae.told import ARM_MAPS, SKIN_MAPS, Palette, Teller, Telling, Told
 from flowact.models.video_vae.warp import enlarge, warp
@@ -56,6 +67,7 @@ class DecodeState(NamedTuple):
         features_8: [B, C, H/8, W/8], warped and pasted.
         features_16: [B, C, H/16, W/16], compared with the latents to find the flow.
         palette: [B, P] the portrait's colours; P is 0 for a decoder that cannot be told of motion.
+        mouth: [B, 2] where the mouth is, column and row in shares of the picture; [B, 0] where nobody asks.
         memory: per causal block, [B, C, H/16, W/16].
     """
 
@@ -63,6 +75,7 @@ class DecodeState(NamedTuple):
     features_8: Tensor
     features_16: Tensor
     palette: Tensor
+    mouth: Tensor
     memory: Memory
 
 
@@ -219,6 +232,10 @@ class VideoVAE(nn.Module):
         self.palette = Palette(self.config.reference_width_16) if self.config.motion_dim else None
         self.teller = Teller(self.config.field_grid) if self.config.motion_dim else None
         self.painter = Painter(self.config)
+        mouth, hand = self.config.mouth, self.config.hand
+        self.mouth_finder = MouthFinder(self.config.reference_width_16) if mouth else None
+        self.mouth = Closeup(mouth, MOUTH_NUMBERS, of_bones=False) if mouth else None
+        self.hand = Closeup(hand, HAND_NUMBERS, of_bones=True) if hand else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def initial_encode_state(self, reference_pixels: Tensor) -> EncodeState:
@@ -239,7 +256,10 @@ class VideoVAE(nn.Module):
             palette = self.palette(reference_pixels, features_16)
         elif self.palette is not None and whole is not None:
             palette = self.palette(whole, self._see(whole)[1])
-        return DecodeState(reference_pixels, features_8, features_16, palette, memory)
+        mouth = features_16.new_zeros(len(features_16), 0)
+        if self.mouth_finder is not None:
+            mouth = self.mouth_finder(features_16)
+        return DecodeState(reference_pixels, features_8, features_16, palette, mouth, memory)
 
     def look(self, reference_pixels: Tensor) -> Tensor:
         """Portrait [B, 3, H, W] in -1..1 to its look [B, C, H/16, W/16], unit variance: where face and mouth are."""
@@ -288,7 +308,33 @@ class VideoVAE(nn.Module):
             ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
         """
         layers, state = self.layers(latents, state, motion, every)
-        return layers.pixels, state
+        return self.draw_closer(layers.pixels, state, motion, every), state
+
+    def draw_closer(
+        self,
+        clip: Tensor,
+        state: DecodeState,
+        motion: Tensor | None,
+        every: int = 1,
+        draw_mouth: Draw | None = None,
+        draw_hand: Draw | None = None,
+    ) -> Tensor:
+        """Decoded pictures [B, F, 3, H, W], uint8 or in -1..1, with mouth and hands drawn again where that can be; as
+        they are, if nothing was told. `motion` and `every` as for `decode`; what draws may be replaced by its equal.
+        """
+        if motion is None:
+            return clip
+        motion = motion[:, :, ::every]
+        if self.mouth is not None and self.teller is not None:
+            places = self.teller.follow(state.mouth, motion)
+            clip = self.mouth.redraw(
+                clip, state.pixels, mouth_shots(state.mouth, places, motion.flatten(1, 2)), draw_mouth
+            )
+        if self.hand is not None:
+            for hand in (0, 1):
+                shots = hand_shots(motion.flatten(1, 2), Palette.skin(state.palette), hand)
+                clip = self.hand.redraw(clip, state.pixels, shots, draw_hand)
+        return clip
 
     def layers(
         self,

@@ -139,6 +139,17 @@ class Teller(nn.Module):
         flow = self.flow(motion, window, side // 8).flatten(0, 2) * side
         return Telling(motion, palette, arms, flow)
 
+    def follow(self, place: Tensor, motion: Tensor) -> Tensor:
+        """Where motion [B, T, 4, M] takes places of portraits [B, 2], column and row in shares of the picture:
+        [B, 4T, 2].
+        """
+        rows, field = len(place), self.field.flatten(0, 1)[None]
+        here = (2 * place - 1)[:, None, None]
+        slopes = F.grid_sample(field.expand(rows, -1, -1, -1), here, padding_mode="border", align_corners=False)
+        slopes = slopes.flatten(1).unflatten(1, (-1, 2)) / SAME_PICTURE_PX
+        # The field says where a picture is found: against the way it went.
+        return place[:, None] - motion.flatten(1, 2).float() @ slopes
+
     def flow(self, motion: Tensor, window: Tensor | None, side: int) -> Tensor:
         """Motion [B, T, 4, M] to flows [B, T, 4, 2, side, side] in shares of the side."""
         flow = F.linear(motion.flatten(0, 2).float(), self.field.flatten(1).T) / SAME_PICTURE_PX

@@ -1,0 +1,262 @@
+"""Mouth and hands once more: a few percent of the picture and most of its meaning, drawn at half its resolution.
+
+    decoded frame --> cut --+                                                    +--> paste
+                            +--> 1/4 (numbers, bones) --> 1/2 --> paint and mask --+
+    portrait -------> cut --+
+
+Where the mouth is in the portrait is found once, and where it goes the common flow says; where hands are, motion says.
+Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. A mouth is painted
+into a hole, by what is told alone: what was decoded there does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, hand_bones, hand_points, motion_slice
+from flowact.models.video_vae.blocks import blocks, conv
+from flowact.models.video_vae.config import CloseupConfig
+from flowact.nn.spots import spots, strokes
+
+MOUTH_NUMBERS = MOTION_WIDTH
+HAND_NUMBERS = 15
+"""How far up it is, its palm's and its fingers' directions, five bends, and the colour of skin."""
+HAND_MAPS = 7
+"""Forearm, palm, and five fingers."""
+_USUAL_PLACE = (0.5, 0.54, 0.08)
+"""Column, row and deviation of mouths in the agreed framing, in shares of the picture."""
+_MOUTH_HOLE_PX, _MOUTH_HOLE_FADES = (31.0, 24.0), 0.2
+"""Half width and height of the hole for a mouth, and the share of it in which it fades. Lips of the training pictures
+reach 22 and 16 pixels to each side, wide open ones 30 and 22."""
+_HAND_HOLE_PX, _HOLE_BEGINS, _HAND_HOLE_FADES = 11.0, 0.1, 0.4
+"""Deviation of the strokes whose bones make the hole for a hand, how far up its hill the hole begins, and in how much
+more of its height it is whole."""
+_RIM_PX = 8
+"""How far from its border a close-up fades in."""
+_BONE_RADIUS = (0.03, 0.03, *(0.012,) * (BONES - 2))
+"""Deviation of the strokes of bones, in shares of the picture."""
+_BEYOND = 0.15
+"""Fingers of a hand that lies so far outside may still be seen, in shares of the picture."""
+_LEAST_UP = 0.1
+"""A hand that is less far up is not drawn again."""
+
+
+Draw = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class Shots(NamedTuple):
+    """Where close-ups are taken of F frames of B people, and what is told of each.
+
+    Attributes:
+        places: [B, F, 2] their middles, column and row in shares of the picture.
+        still_places: [B, F, 2] the same in the portrait.
+        numbers: [B, F, n].
+        bones: [B, F, K, 2, 2] ends of bones in shares of the picture; K may be 0.
+        is_seen: [B, F] whether there is anything to be drawn.
+        is_mirrored: a right hand is drawn as a left one in a mirror.
+    """
+
+    places: Tensor
+    still_places: Tensor
+    numbers: Tensor
+    bones: Tensor
+    is_seen: Tensor
+    is_mirrored: bool
+
+
+class MouthFinder(nn.Module):
+    """Where mouths are in portraits."""
+
+    def __init__(self, reference_width_16: int) -> None:
+        super().__init__()
+        self.likely = conv(reference_width_16, 1, 3, gain=0.0)
+
+    def forward(self, features_16: Tensor) -> Tensor:
+        """The portraits' features [B, C, h, w] to column and row in shares of the picture, [B, 2]."""
+        # As for the palette: bold stripes have features ten times as long as a face's.
+        features = F.normalize(features_16.float(), dim=1) * features_16.shape[1] ** 0.5
+        side = features.shape[-1]
+        usual = spots(features.new_tensor(_USUAL_PLACE[:2]), side, _USUAL_PLACE[2]).clamp_min(1e-6).log()
+        likely = (self.likely(features.to(features_16.dtype)).float()[:, 0] + usual).flatten(1).softmax(1)
+        likely = likely.unflatten(1, (side, side))
+        cells = (torch.arange(side, device=features.device) + 0.5) / side
+        return torch.stack([likely.sum(1) @ cells, likely.sum(2) @ cells], -1)
+
+
+class Closeup(nn.Module):
+    """Paints into a hole of squares of decoded frames.
+
+    Args:
+        config: its sizes.
+        numbers: how many are told of each square.
+        of_bones: the hole is where bones are drawn; otherwise it is a mouth's.
+    """
+
+    mouth_hole: Tensor
+
+    def __init__(self, config: CloseupConfig, numbers: int, of_bones: bool) -> None:
+        super().__init__()
+        c = config
+        self.side_px, self.of_bones = c.side_px, of_bones
+        maps = HAND_MAPS if of_bones else 0
+        self.enter = conv(2 * 48 + 4 * maps, c.width_4, 1)
+        self.read = nn.Linear(numbers, 2 * c.width_4)
+        self.where = nn.Parameter(0.5 * torch.randn(c.width_4, c.side_px // 4, c.side_px // 4))
+        self.fine_4 = blocks(c.blocks_4, c.width_4)
+        self.up = conv(c.width_4, 4 * c.width_2, 1)
+        self.join_2 = conv(c.width_2 + 2 * 12 + maps, c.width_2, 1)
+        self.fine_2 = blocks(c.blocks_2, c.width_2)
+        self.head = conv(c.width_2, 4 * 3, 1, gain=0.1)
+        self.register_buffer("mouth_hole", _mouth_hole(c.side_px), persistent=False)
+
+    def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
+        """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 2] in
+        shares of the square, to squares drawn again.
+        """
+        hole = self.hole(bones)
+        seen = cuts * (hole == 0)
+        maps = [_draw_bones(bones, self.side_px).to(cuts.dtype)] if self.of_bones else []
+        shown = [F.pixel_unshuffle(y, 4) for y in (seen, stills)] + [F.pixel_unshuffle(y, 2) for y in maps]
+        x = self.enter(torch.cat(shown, 1).contiguous(memory_format=torch.channels_last))
+        # What is told is an addition everywhere, and of maps that are learnt: so it matters at once where it is.
+        told, share = self.read(numbers.to(x.dtype))[:, :, None, None].chunk(2, 1)
+        x = self.fine_4(x + told + share * self.where)
+        beside = [F.pixel_unshuffle(y, 2) for y in (seen, stills)] + maps
+        x = torch.cat([F.pixel_shuffle(self.up(x), 2), *(y.to(x.dtype) for y in beside)], 1)
+        x = self.fine_2(self.join_2(x.contiguous(memory_format=torch.channels_last)))
+        return torch.lerp(cuts, F.pixel_shuffle(self.head(x).float(), 2), hole)
+
+    def hole(self, bones: Tensor) -> Tensor:
+        """Where it paints, [N or 1, 1, S, S] in 0..1, and sees nothing of what was decoded."""
+        if not self.of_bones:
+            return self.mouth_hole
+        side = self.side_px
+        radius = torch.full(bones.shape[:2], _HAND_HOLE_PX / side, device=bones.device)
+        near = strokes(bones, side // 2, radius).amax(1, keepdim=True)
+        wide = F.interpolate(near, scale_factor=2, mode="bilinear", align_corners=False)
+        return ((wide - _HOLE_BEGINS) / _HAND_HOLE_FADES).clamp(0, 1) * _rim(side).to(bones.device)
+
+    def redraw(self, clip: Tensor, portrait: Tensor, shots: Shots, draw: Draw | None = None) -> Tensor:
+        """Decoded frames with the squares of `shots` drawn again.
+
+        Args:
+            clip: [B, F, 3, H, W] in -1..1, or uint8 where 0..255 stands for that.
+            portrait: [B, 3, H, W] in -1..1.
+            shots: of these frames.
+            draw: does what `forward` does; None is that.
+        """
+        draw = self if draw is None else draw
+        seen = shots.is_seen.flatten().nonzero()[:, 0]
+        if len(seen) == 0:
+            return clip
+        side, frames = clip.shape[-1], clip.flatten(0, 1)
+        corners = self.corners(shots.places.flatten(0, 1)[seen], side)
+        still_corners = self.corners(shots.still_places.flatten(0, 1)[seen], side)
+        cuts = cut(frames[seen], corners, self.side_px)
+        stills = cut(portrait[seen // clip.shape[1]], still_corners, self.side_px)
+        bones = (shots.bones.flatten(0, 1)[seen] * side - corners[:, None, None]) / self.side_px
+        if shots.is_mirrored:
+            cuts, stills, bones = cuts.flip(-1), stills.flip(-1), mirrored(bones)
+        numbers = shots.numbers.flatten(0, 1)[seen]
+        if clip.dtype == torch.uint8:
+            drawn = draw(cuts / 127.5 - 1, stills, numbers, bones)
+            drawn = (drawn * 127.5 + 127.5).round().clamp(0, 255)
+        else:
+            drawn = draw(cuts, stills, numbers, bones)
+        drawn = drawn.flip(-1) if shots.is_mirrored else drawn
+        pasted = frames.clone()
+        pasted[seen] = paste(frames[seen], drawn, corners)
+        return pasted.unflatten(0, clip.shape[:2])
+
+    def corners(self, places: Tensor, side: int) -> Tensor:
+        """Upper left corners [N, 2], whole pixels, of the squares around places [N, 2] on pictures of a side. They may
+        lie outside.
+        """
+        return (places * side - self.side_px / 2).round().long()
+
+
+def mouth_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
+    """Mouths at place [B, 2] in the portrait, at places [B, F, 2] in frames, of people who move so [B, F, M]."""
+    return Shots(
+        places,
+        place[:, None].expand_as(places),
+        motion,
+        places.new_zeros(*places.shape[:2], 0, 2, 2),
+        torch.ones_like(places[..., 0], dtype=torch.bool),
+        is_mirrored=False,
+    )
+
+
+def hand_shots(motion: Tensor, skin: Tensor, hand: int) -> Shots:
+    """Left (0) or right (1) hands of people who move so [B, F, M], with skin [B, 3]."""
+
+    def track(name: str) -> Tensor:
+        return motion[..., motion_slice(name)].unflatten(-1, (2, -1))[..., hand, :].float()
+
+    places = hand_points(motion)[..., hand, 1, :]
+    aside = torch.tensor([1.0, 1.0, 1.0] if hand == 0 else [-1.0, 1.0, 1.0], device=motion.device)
+    up = track("hand_active")
+    told = (up, track("palm") * aside, track("fingers") * aside, track("curl"))
+    inside = ((places > -_BEYOND) & (places < 1 + _BEYOND)).all(-1)
+    return Shots(
+        places,
+        places,
+        torch.cat([*told, skin[:, None].expand(-1, motion.shape[1], -1)], -1),
+        hand_bones(motion)[..., hand, :, :, :],
+        (up[..., 0] > _LEAST_UP * MOTION_SCALE["hand_active"]) & inside,
+        is_mirrored=hand == 1,
+    )
+
+
+def mirrored(bones: Tensor) -> Tensor:
+    """Bones [..., 2] in shares of a square, seen in a mirror."""
+    return torch.stack([1 - bones[..., 0], bones[..., 1]], -1)
+
+
+def cut(pictures: Tensor, corners: Tensor, side: int) -> Tensor:
+    """Squares [N, C, side, side] of pictures [N, C, H, W] with upper left corners [N, 2], column and row; outside of a
+    picture its border is repeated.
+    """
+    height, width = pictures.shape[-2:]
+    line = torch.arange(side, device=pictures.device)
+    columns = (corners[:, :1] + line).clamp(0, width - 1)
+    rows = (corners[:, 1:] + line).clamp(0, height - 1)
+    number = torch.arange(len(pictures), device=pictures.device)[:, None, None]
+    return pictures[number, :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+
+
+def paste(pictures: Tensor, squares: Tensor, corners: Tensor) -> Tensor:
+    """Pictures [N, C, H, W] with squares [N, C, S, S] in place; the inverse of `cut`."""
+    pasted, side = pictures.clone(), squares.shape[-1]
+    height, width = pictures.shape[-2:]
+    for picture, square, (c, r) in zip(pasted, squares.to(pictures.dtype), corners.tolist(), strict=True):
+        top, left, bottom, right = max(r, 0), max(c, 0), min(r + side, height), min(c + side, width)
+        if bottom > top and right > left:
+            picture[:, top:bottom, left:right] = square[:, top - r : bottom - r, left - c : right - c]
+    return pasted
+
+
+def _draw_bones(bones: Tensor, side_px: int) -> Tensor:
+    """Bones [N, K, 2, 2] in shares of a square of a 256-wide picture to maps [N, HAND_MAPS, side / 2, side / 2]."""
+    radius = torch.tensor(_BONE_RADIUS, device=bones.device) * (256 / side_px)
+    drawn = strokes(bones, side_px // 2, radius.expand(bones.shape[:2]))
+    return torch.cat([drawn[:, :2], drawn[:, 2:].unflatten(1, (-1, 2)).amax(2)], 1)
+
+
+def _mouth_hole(side: int) -> Tensor:
+    """[1, 1, side, side]: 1 where a mouth may be, however wide it opens, falling to 0 around."""
+    line = torch.arange(side) + 0.5 - side / 2
+    far = ((line / _MOUTH_HOLE_PX[0]).square() + (line[:, None] / _MOUTH_HOLE_PX[1]).square()).sqrt()
+    return ((1 - far) / _MOUTH_HOLE_FADES).clamp(0, 1)[None, None]
+
+
+def _rim(side: int) -> Tensor:
+    """[side, side]: 0 at the border of a square, 1 inside."""
+    line = ((torch.arange(side) + 0.5) / _RIM_PX).clamp(max=1)
+    line = torch.minimum(line, line.flip(0))
+    return line * line[:, None]

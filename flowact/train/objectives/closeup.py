@@ -1,0 +1,44 @@
+"""What a close-up is trained on: mouths and hands as they should be, and where mouths are in portraits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flowact.models.video_vae.closeup import Closeup, MouthFinder
+from flowact.train.objectives.codec import CodecObjectiveConfig, picture_error
+
+_WEIGHTS = CodecObjectiveConfig(mouth_weight=16.0)
+_PLACE_SCALE = 16.0
+"""Places count in sixteenths of the picture."""
+
+
+class CloseupObjective(nn.Module):
+    """(close-up, batch) -> (loss, metrics). The batch is one of `train.data.closeups`."""
+
+    def forward(self, closeup: Closeup, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and metrics (detached scalars): PSNR in dB, and how sharp it is, 1 for the truth."""
+        seen, true, stills = (batch[name].float() / 127.5 - 1 for name in ("seen", "true", "stills"))
+        bones = batch["bones"].float()
+        made = closeup(seen, stills, batch["numbers"].float(), bones)
+        hole = closeup.hole(bones).expand(len(made), -1, -1, -1)
+        regions = {"mouth": hole, "eyes": torch.zeros_like(hole)}
+        loss, found = picture_error(made[:, None], true[:, None], stills, regions, _WEIGHTS)
+        sharpness = _detail(made.detach(), hole) / _detail(true, hole)
+        return loss, {"loss": loss.detach(), "psnr": found["psnr_mouth"], "sharpness": sharpness}
+
+
+def place_error(finder: MouthFinder, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss (scalar), and how far beside mouths are found in portraits, in shares of the picture."""
+    beside = finder(batch["features"]) - batch["mouth"]
+    loss = F.smooth_l1_loss(_PLACE_SCALE * beside, torch.zeros_like(beside), beta=0.2)
+    return loss, {"beside": beside.detach().norm(dim=1).mean()}
+
+
+def _detail(pictures: Tensor, hole: Tensor) -> Tensor:
+    """Mean difference of neighbouring pixels of [N, 3, S, S] inside a mask [N, 1, S, S]."""
+    step = (pictures[..., 1:] - pictures[..., :-1]).abs().mean(1, keepdim=True)
+    return (step * hole[..., 1:]).sum() / hole[..., 1:].sum()

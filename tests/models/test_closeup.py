@@ -1,0 +1,203 @@
+import pytest
+import torch
+
+from flowact.core.errors import ConfigError
+from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, aim_hands, hand_bones, motion_slice
+from flowact.models.video_vae.closeup import (
+    HAND_NUMBERS,
+    Closeup,
+    MouthFinder,
+    cut,
+    hand_shots,
+    mirrored,
+    mouth_shots,
+    paste,
+)
+from flowact.models.video_vae.config import CloseupConfig
+from flowact.models.video_vae.told import Teller
+
+SIDE = 80
+SMALL = CloseupConfig(side_px=SIDE, width_4=8, blocks_4=1, width_2=8, blocks_2=1)
+
+
+def awake(closeup: Closeup) -> Closeup:
+    with torch.no_grad():
+        closeup.where.normal_(std=0.1)
+    return closeup.eval()
+
+
+@pytest.fixture
+def mouth() -> Closeup:
+    torch.manual_seed(0)
+    return awake(Closeup(SMALL, numbers=5, of_bones=False))
+
+
+@pytest.fixture
+def hand() -> Closeup:
+    torch.manual_seed(0)
+    return awake(Closeup(SMALL, HAND_NUMBERS, of_bones=True))
+
+
+def raised(rows: int, frames: int) -> torch.Tensor:
+    """Motion of people who hold both hands up, the left on the right side, each finger bent its own way."""
+    motion = torch.randn(rows, frames, MOTION_WIDTH, generator=torch.Generator().manual_seed(0))
+    motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
+    seen = torch.tensor([[[0.75, 0.8], [0.75, 0.6]], [[0.3, 0.8], [0.3, 0.6]]])
+    return aim_hands(motion.flatten(0, 1), seen.expand(rows * frames, -1, -1, -1)).unflatten(0, (rows, frames))
+
+
+def test_what_is_cut_can_be_put_back() -> None:
+    pictures, corners = torch.rand(4, 2, 20, 24), torch.tensor([[0, 0], [8, 3], [-5, 10], [90, 4]])
+    squares = cut(pictures, corners, 16)
+    assert torch.equal(squares[1], pictures[1, :, 3:19, 8:24])
+    assert torch.equal(squares[2, :, :10, 5:], pictures[2, :, 10:, :11])
+    assert torch.equal(squares[2, :, :, :5], squares[2, :, :, 5:6].expand(-1, -1, 5)), "its border is repeated"
+    before = pictures.clone()
+    changed = paste(pictures, squares + 1, corners)
+    assert torch.equal(pictures, before), "the pictures given are not touched"
+    assert torch.equal(changed[3], pictures[3]), "a square beside the picture changes nothing"
+    assert torch.equal(cut(changed, corners, 16)[:3], squares[:3] + 1)
+    assert torch.equal(paste(changed, squares, corners), pictures)
+
+
+@torch.no_grad()
+def test_only_what_is_seen_is_drawn_again_and_by_what_is_told(mouth: Closeup) -> None:
+    clip, portrait = torch.rand(2, 3, 3, 128, 128) * 2 - 1, torch.rand(2, 3, 128, 128) * 2 - 1
+    places = torch.full((2, 3, 2), 0.5)
+    places[1] = 0.95  # at the border of the picture
+    shots = mouth_shots(torch.full((2, 2), 0.5), places, torch.randn(2, 3, 5))
+    made = mouth.redraw(clip, portrait, shots)
+    changed = (made != clip).any(2)
+    for row, corner in ((0, 24), (1, 82)):
+        assert changed[row, :, corner : corner + SIDE, corner : corner + SIDE].flatten(1).any(1).all()
+        changed[row, :, corner : corner + SIDE, corner : corner + SIDE] = False
+    assert not changed.any()
+    assert (mouth.redraw(clip, portrait, shots._replace(numbers=shots.numbers + 1)) != made).any()
+    assert (mouth.redraw(clip, portrait.flip(0), shots) != made).any()
+    hidden = shots.is_seen.clone()
+    hidden[0, 1] = False
+    some = mouth.redraw(clip, portrait, shots._replace(is_seen=hidden))
+    assert torch.equal(some[0, 1], clip[0, 1])
+    some[0, 1] = made[0, 1]
+    torch.testing.assert_close(some, made)
+    assert mouth.redraw(clip, portrait, shots._replace(is_seen=hidden & False)) is clip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", ["mouth", "hand"])
+def test_what_was_decoded_in_the_hole_does_not_matter(part: str, request: pytest.FixtureRequest) -> None:
+    closeup = request.getfixturevalue(part)
+    one, stills, bones = torch.rand(2, 3, SIDE, SIDE), torch.rand(2, 3, SIDE, SIDE), torch.full((2, BONES, 2, 2), 0.5)
+    hole = closeup.hole(bones)
+    assert float(hole[..., SIDE // 2, SIDE // 2].min()) == 1
+    assert float(hole[..., 0, :].max()) == 0
+    numbers = torch.randn(2, HAND_NUMBERS if part == "hand" else 5)
+    other = one.where(hole < 1, torch.rand(()))
+    other_rim = one.where(hole == 0, torch.rand(()))
+    made = closeup(one, stills, numbers, bones)
+    torch.testing.assert_close(closeup(other, stills, numbers, bones), made)
+    whole = hole.expand_as(made) == 1
+    torch.testing.assert_close(closeup(other_rim, stills, numbers, bones)[whole], made[whole])
+    assert torch.equal(made.where(hole == 0, torch.zeros(())), one.where(hole == 0, torch.zeros(())))
+
+
+@torch.no_grad()
+def test_bytes_are_drawn_as_numbers_are(mouth: Closeup) -> None:
+    clip = torch.randint(0, 256, (1, 2, 3, 96, 96), dtype=torch.uint8)
+    shots = mouth_shots(torch.full((1, 2), 0.5), torch.full((1, 2, 2), 0.5), torch.randn(1, 2, 5))
+    portrait = torch.rand(1, 3, 96, 96)
+    made, exact = mouth.redraw(clip, portrait, shots), mouth.redraw(clip / 127.5 - 1, portrait, shots)
+    assert made.dtype == torch.uint8
+    assert ((made / 127.5 - 1).clamp(-1, 1) - exact.clamp(-1, 1)).abs().max() <= 0.51 / 127.5
+
+
+@torch.no_grad()
+def test_a_right_hand_is_a_left_one_in_a_mirror(hand: Closeup) -> None:
+    """A person seen in a mirror has the other hand up; the picture is the mirror's."""
+    left = hand_shots(raised(1, 2), torch.rand(1, 3), 0)
+    left = left._replace(places=torch.full((1, 2, 2), 0.5), still_places=torch.full((1, 2, 2), 0.5))
+    right = left._replace(bones=mirrored(left.bones), is_mirrored=True)
+    clip, portrait = torch.rand(1, 2, 3, 256, 256), torch.rand(1, 3, 256, 256)
+    made = hand.redraw(clip, portrait, left)
+    assert (made != clip).any()
+    torch.testing.assert_close(hand.redraw(clip.flip(-1), portrait.flip(-1), right).flip(-1), made, atol=1e-4, rtol=0)
+
+
+def test_hands_are_shown_where_motion_puts_them() -> None:
+    motion, skin = raised(2, 3), torch.rand(2, 3)
+    motion[1, 2, motion_slice("hand_active")] = 0
+    left, right = (hand_shots(motion, skin, hand) for hand in (0, 1))
+    torch.testing.assert_close(left.places[0], torch.tensor([0.75, 0.6]).expand(3, -1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(right.places[0], torch.tensor([0.3, 0.6]).expand(3, -1), atol=1e-3, rtol=0)
+    assert left.bones.shape == (2, 3, BONES, 2, 2)
+    assert torch.equal(right.bones, hand_bones(motion)[:, :, 1])
+    assert left.is_seen.tolist() == [[True] * 3, [True, True, False]]
+    assert (left.is_mirrored, right.is_mirrored) == (False, True)
+    assert left.numbers.shape == (2, 3, HAND_NUMBERS)
+    assert torch.equal(left.numbers[..., -3:], skin[:, None].expand(-1, 3, -1))
+    palm = motion[..., motion_slice("palm")]
+    torch.testing.assert_close(right.numbers[..., 1:4], palm[..., 3:] * torch.tensor([-1.0, 1.0, 1.0]))
+    away = hand_shots(aim_hands(motion[0], torch.full((3, 2, 2, 2), 1.4))[None], skin[:1], 0)
+    assert not away.is_seen.any()
+
+
+@torch.no_grad()
+def test_fingers_are_told_by_their_bones_and_painted_around_them(hand: Closeup) -> None:
+    squares, numbers = torch.rand(1, 3, SIDE, SIDE), torch.zeros(1, HAND_NUMBERS)
+    bones = torch.full((1, BONES, 2, 2), 5.0)  # far outside
+    assert torch.equal(hand(squares, squares, numbers, bones), squares)
+    bones[0, 4] = torch.tensor([[0.3, 0.3], [0.5, 0.3]])
+    hole = hand.hole(bones)[0, 0]
+    assert float(hole[24, 32]) == 1
+    assert float(hole[60:].max()) == 0
+    made = hand(squares, squares, numbers, bones)
+    bones[0, 5] = bones[0, 4]  # as wide a hole, but another finger's too
+    bones[0, 4] = 5.0
+    inside = (hole == 1).expand(1, 3, -1, -1)
+    assert (hand(squares, squares, numbers, bones) - made)[inside].abs().max() < 1e-4, "two bones of one finger"
+    bones[0, 8] = bones[0, 5]
+    assert (hand(squares, squares, numbers, bones) - made)[inside].abs().max() > 1e-4
+
+
+def test_a_mouth_is_found_where_mouths_usually_are_or_where_it_shows() -> None:
+    finder = MouthFinder(5)
+    features = torch.randn(2, 5, 16, 16)
+    torch.testing.assert_close(finder(features), torch.tensor([[0.5, 0.54]]).expand(2, -1), atol=0.01, rtol=0)
+    with torch.no_grad():
+        finder.likely.weight[0, 0, 1, 1] = 20.0
+    shown = torch.zeros(1, 5, 16, 16)
+    shown[:, 1] = 1
+    shown[0, :2, 10, 6] = torch.tensor([1.0, 0.0])
+    where = torch.tensor([[6.5, 10.5]]) / 16
+    torch.testing.assert_close(finder(shown), where, atol=1e-3, rtol=0)
+    torch.testing.assert_close(finder(30 * shown), where, atol=1e-3, rtol=0)
+
+
+def test_every_weight_learns(hand: Closeup) -> None:
+    squares = torch.rand(2, 3, SIDE, SIDE)
+    drawn = hand(squares, squares.flip(0), torch.randn(2, HAND_NUMBERS), torch.rand(2, BONES, 2, 2))
+    drawn.square().mean().backward()
+    assert not [name for name, p in hand.named_parameters() if p.grad is None or not p.grad.any()]
+
+
+def test_sizes_that_cannot_be_are_refused() -> None:
+    for wrong in ({"side_px": 30}, {"width_4": 0}):
+        with pytest.raises(ConfigError, match="CloseupConfig"):
+            CloseupConfig(**wrong)
+
+
+@torch.no_grad()
+def test_places_follow_the_common_flow() -> None:
+    teller = Teller(8)
+    teller.field[3] = torch.tensor([-12.8, 25.6])[:, None, None]  # found to the left and below: it went right and up
+    teller.field[4, 0, :, :4] = 12.8
+    motion = torch.zeros(2, 2, 4, MOTION_WIDTH)
+    motion[1, 1, 0, 3] = 2
+    motion[:, 1, 3, 4] = 1
+    place = torch.tensor([[0.2, 0.5], [0.9, 0.5]])
+    went = teller.follow(place, motion) - place[:, None]
+    assert went.shape == (2, 8, 2)
+    torch.testing.assert_close(went[1, 4], torch.tensor([0.1, -0.2]))
+    torch.testing.assert_close(went[0, 7], torch.tensor([-0.05, 0.0]))
+    went[1, 4] = went[0, 7] = 0
+    assert float(went.abs().max()) < 1e-6, "who does not move stays, and only the left half knows the other number"

@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from flowact.models.video_vae.closeup import Closeup, MouthFinder
+from flowact.models.video_vae.config import CloseupConfig
+from flowact.train.objectives.closeup import CloseupObjective, place_error
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Faces of two people, one of them told to lighten up."""
+    told = torch.arange(8) % 2
+    true = torch.full((8, 3, 64, 64), 100, dtype=torch.uint8)
+    true[told == 1] = 200
+    return {
+        "seen": true,
+        "true": true,
+        "stills": torch.full_like(true, 128),
+        "numbers": told[:, None].float(),
+        "bones": torch.zeros(8, 0, 2, 2),
+    }
+
+
+def test_what_is_told_is_learnt(batch: dict[str, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    closeup, objective = Closeup(CloseupConfig(64, 16, 1, 16, 1), numbers=1, of_bones=False), CloseupObjective()
+    hidden = batch | {"seen": torch.full_like(batch["seen"], 128)}
+    optimiser = torch.optim.AdamW(closeup.parameters(), lr=1e-2)
+    found = []
+    for _ in range(40):
+        loss, metrics = objective(closeup, hidden)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(metrics)
+    assert found[-1]["psnr"] > found[0]["psnr"] + 5
+    assert found[-1]["loss"] < 0.5 * found[0]["loss"]
+
+
+def test_only_what_is_painted_counts(batch: dict[str, torch.Tensor]) -> None:
+    closeup, objective = Closeup(CloseupConfig(64, 8, 1, 8, 1), numbers=1, of_bones=False), CloseupObjective()
+    noise = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
+    hole = closeup.hole(batch["bones"])
+    with torch.no_grad():
+        _, metrics = objective(closeup, batch | {"true": noise, "seen": noise})
+        _, same = objective(closeup, batch | {"true": torch.where(hole > 0, noise, noise.flip(0)), "seen": noise})
+    torch.testing.assert_close(metrics["psnr"], same["psnr"])
+    assert float(metrics["sharpness"]) < 0.8, "paint is even where it knows nothing"
+
+
+def test_mouths_are_found_where_they_show() -> None:
+    torch.manual_seed(0)
+    finder = MouthFinder(4)
+    features = torch.zeros(4, 4, 16, 16)
+    features[:, 1] = 1
+    for i in range(4):
+        features[i, :2, 8, 5 + i] = torch.tensor([1.0, 0.0])
+    batch = {
+        "features": features,
+        "mouth": torch.stack([(torch.arange(4) + 5.5) / 16, torch.full((4,), 8.5 / 16)], 1),
+    }
+    optimiser = torch.optim.AdamW(finder.parameters(), lr=3e-2)
+    found = []
+    for _ in range(100):
+        loss, metrics = place_error(finder, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(float(metrics["beside"]))
+    assert found[-1] < 0.3 * found[0]

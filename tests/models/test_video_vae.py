@@ -200,6 +200,8 @@ def test_a_told_decoder_with_a_close_up_streams_too(clip):
     torch.manual_seed(0)
     closer = CloseupConfig(side_px=32, width_4=8, width_2=8)
     codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, mouth=closer, hand=closer)).eval()
+    for closeup in (codec.mouth, codec.hand):
+        torch.nn.init.normal_(closeup.head.weight, std=0.1)
     latents, motion = torch.randn(2, 3, 8, 4, 4), torch.randn(2, 3, 4, MOTION_WIDTH)
     motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
     whole, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 0]), motion)

@@ -161,6 +161,8 @@ def test_close_ups_are_drawn_on_what_a_graph_drew(
     sizes = CloseupConfig(side_px=32, width_4=8, blocks_4=1, width_2=8, blocks_2=1)
     closer = VideoVAE(replace(eager.codec.config, mouth=sizes, hand=sizes)).eval()
     closer.load_state_dict({**closer.state_dict(), **eager.codec.state_dict()})
+    for closeup in (closer.mouth, closer.hand):
+        torch.nn.init.normal_(closeup.head.weight, std=0.1)
     pixels = to_pixels(portrait[None, None], torch.device("cpu"))[:, 0]
     coarse = portrait.shape[0] // 16
     latents, motion = torch.randn(1, 1, closer.config.latent_channels, coarse, coarse), given(eager, 1, 1).motion

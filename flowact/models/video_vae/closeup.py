@@ -5,8 +5,8 @@
     portrait -------> cut --+
 
 Where the mouth is in the portrait is found once, and where it goes the common flow says; where hands are, motion says.
-Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. A mouth is painted
-into a hole, by what is told alone: what was decoded there does not matter.
+Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. A hand is
+painted without a look at what was decoded in its place, a mouth over it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Closeup(nn.Module):
         self.up = conv(c.width_4, 4 * c.width_2, 1)
         self.join_2 = conv(c.width_2 + 2 * 12 + maps, c.width_2, 1)
         self.fine_2 = blocks(c.blocks_2, c.width_2)
-        self.head = conv(c.width_2, 4 * 3, 1, gain=0.1)
+        self.head = conv(c.width_2, 4 * 3, 1, gain=0.0)  # a new one paints what it sees
         self.register_buffer("mouth_hole", _mouth_hole(c.side_px), persistent=False)
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
@@ -119,7 +119,8 @@ class Closeup(nn.Module):
         shares of the square, to squares drawn again.
         """
         hole = self.hole(bones)
-        seen = cuts * (hole == 0)
+        # A hand is decoded as fog that says nothing; a mouth as a veil over lips that are right.
+        seen = cuts * (hole == 0) if self.of_bones else cuts
         maps = [_draw_bones(bones, self.side_px).to(cuts.dtype)] if self.of_bones else []
         shown = [F.pixel_unshuffle(y, 4) for y in (seen, stills)] + [F.pixel_unshuffle(y, 2) for y in maps]
         x = self.enter(torch.cat(shown, 1).contiguous(memory_format=torch.channels_last))
@@ -129,10 +130,10 @@ class Closeup(nn.Module):
         beside = [F.pixel_unshuffle(y, 2) for y in (seen, stills)] + maps
         x = torch.cat([F.pixel_shuffle(self.up(x), 2), *(y.to(x.dtype) for y in beside)], 1)
         x = self.fine_2(self.join_2(x.contiguous(memory_format=torch.channels_last)))
-        return torch.lerp(cuts, F.pixel_shuffle(self.head(x).float(), 2), hole)
+        return torch.lerp(cuts, seen + F.pixel_shuffle(self.head(x).float(), 2), hole)
 
     def hole(self, bones: Tensor) -> Tensor:
-        """Where it paints, [N or 1, 1, S, S] in 0..1, and sees nothing of what was decoded."""
+        """Where it paints, [N or 1, 1, S, S] in 0..1."""
         if not self.of_bones:
             return self.mouth_hole
         side = self.side_px

@@ -1,12 +1,14 @@
 """True mouths and hands, cut where they would be found in decoded frames: what close-ups are trained on.
 
-They paint into holes, so that nothing need be decoded: around a hole a decoded frame looks like a true one, if softer.
+Nothing need be decoded for it. Around a hole a decoded frame looks like a true one, if softer, and in the hole of a
+hand nothing is seen. In that of a mouth a decoder that is unsure draws the mean of what may be; so does
+`CloseupBatches`: the mean of this mouth and of others of the same seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,12 +22,14 @@ from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.models.video_vae.closeup import Closeup, Shots, cut, hand_shots, mirrored, mouth_shots
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.video_vae.told import Palette, Teller
-from flowact.train.data.frames import FrameStore, tinted
+from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore
 from flowact.train.objectives.codec import to_pixels
 from flowact.train.stage import Batch, Place
 
 Part = Literal["mouth", "hand"]
+_OTHERS, _NEAR_FRAMES = 3, 15
+"""How many other mouths are in a mean, and how far away in time."""
 Numbers = NDArray[np.int64]
 
 
@@ -125,50 +129,80 @@ class CloseupBatches:
         return _Frames(clip, still, latent, rng.integers(FRAMES_PER_LATENT, size=self.rows), np.zeros_like(clip))
 
     def _show(self, rng: np.random.Generator, drawn: _Frames, hand: int) -> Batch:
-        rows, size = len(drawn.clip), self.frames.frames.shape[1]
-        number, still = torch.from_numpy(drawn.clip), torch.from_numpy(drawn.still)
-        moved = self.store.moved(number, still, torch.from_numpy(drawn.latent)[:, None])[:, 0]
-        motion = moved[torch.arange(rows), drawn.within][:, None]
-        here = self.frames.starts[drawn.clip] + drawn.latent * FRAMES_PER_LATENT + drawn.within
-        there = self.frames.starts[drawn.clip] + self.store.stills[number, still].numpy()
-        gains = 1 + rng.uniform(-self.tint, self.tint, (rows, 3))
-        mouth = torch.from_numpy(self.frames.tracks["mouth_box"][there].reshape(-1, 2, 2).mean(1) / size)
-        off = torch.from_numpy(rng.normal(0, self.beside_px / size, (2, rows, 2))).float()
+        rows = len(drawn.clip)
+        gains = torch.from_numpy(1 + rng.uniform(-self.tint, self.tint, (rows, 3, 1, 1))).float()
+        found, followed = (self._error(rng, rows) for _ in range(2))
+        mouth = self._mouth(drawn)
+        shots = self._shots(drawn, mouth + found, gains, hand)
+        true, corners = self._cut(self._number(drawn), shots.places[:, 0] + followed, gains)
+        still = self.frames.starts[drawn.clip] + self.store.stills[drawn.clip, drawn.still].numpy()
+        at_still = shots.still_places[:, 0] + (followed if self.part == "hand" else 0)
+        stills, _ = self._cut(still, at_still, gains)
+        seen = self._softened(true, rng)
         if self.part == "mouth":
-            shots = self._mouths(mouth + off[0], motion)
-        else:
-            skin = (self.stills.skin[number, still] + 1) * torch.from_numpy(gains).float() - 1
-            shots = hand_shots(motion, skin, hand)
-        places = shots.places + off[1][:, None]
-        at_still = places if self.part == "hand" else shots.still_places
-        corners, still_corners = (self.closeup.corners(x[:, 0], size) for x in (places, at_still))
-        true, shown = (
-            cut(self._pictures(which, gains), at, self.closeup.side_px)
-            for which, at in ((here, corners), (there, still_corners))
-        )
-        bones = (shots.bones[:, 0] * size - corners[:, None, None]) / self.closeup.side_px
+            others = [self._neighbour(rng, drawn, mouth + found, followed, gains) for _ in range(_OTHERS)]
+            share = torch.from_numpy(rng.uniform(0, 0.8, (rows, 1, 1, 1))).float()
+            seen = seen.lerp(self._softened(torch.stack(others).mean(0), rng), share)
+        bones = (shots.bones[:, 0] * self.frames.frames.shape[1] - corners[:, None, None]) / self.closeup.side_px
+        pictures = [seen, true, stills]
         if shots.is_mirrored:
-            true, shown, bones = true.flip(-1), shown.flip(-1), mirrored(bones)
+            pictures, bones = [x.flip(-1) for x in pictures], mirrored(bones)
+        seen, true, stills = (x.round().byte() for x in pictures)
+        features = self.stills.features[drawn.clip, drawn.still].float()
         return {
-            "seen": _softened(true, torch.from_numpy(rng.uniform(0, 1, rows)).float()),
-            "true": true,
-            "stills": shown,
-            "numbers": shots.numbers[:, 0],
-            "bones": bones,
-            "features": self.stills.features[number, still].float(),
-            "mouth": mouth,
-        }
+            "seen": seen, "true": true, "stills": stills, "numbers": shots.numbers[:, 0], "bones": bones,
+            "features": features, "mouth": mouth,
+        }  # fmt: skip
 
-    def _pictures(self, numbers: Numbers, gains: NDArray[np.float64]) -> Tensor:
-        """Frames in lights, [B, 3, H, W] uint8."""
-        lit = [tinted(self.frames.frames[i], gain) for i, gain in zip(numbers, gains)]
-        return torch.from_numpy(np.stack(lit)).movedim(-1, 1)
+    def _error(self, rng: np.random.Generator, rows: int) -> Tensor:
+        """[B, 2] in shares of the picture."""
+        return torch.from_numpy(rng.normal(0, self.beside_px / self.frames.frames.shape[1], (rows, 2))).float()
 
-    def _mouths(self, found: Tensor, motion: Tensor) -> Shots:
+    def _mouth(self, drawn: _Frames) -> Tensor:
+        """Where mouths are in the stills, [B, 2]."""
+        still = self.frames.starts[drawn.clip] + self.store.stills[drawn.clip, drawn.still].numpy()
+        boxes = self.frames.tracks["mouth_box"][still].reshape(-1, 2, 2)
+        return torch.from_numpy(boxes.mean(1) / self.frames.frames.shape[1])
+
+    def _number(self, drawn: _Frames) -> Numbers:
+        number: Numbers = self.frames.starts[drawn.clip] + drawn.latent * FRAMES_PER_LATENT + drawn.within
+        return number
+
+    def _shots(self, drawn: _Frames, found: Tensor, gains: Tensor, hand: int) -> Shots:
+        """What is told of frames, [B, 1]; mouths were found at places [B, 2]."""
+        clip, still, latent = (torch.from_numpy(x) for x in (drawn.clip, drawn.still, drawn.latent))
+        moved = self.store.moved(clip, still, latent[:, None])[:, 0]
+        motion = moved[torch.arange(len(clip)), drawn.within][:, None]
+        if self.part == "hand":
+            return hand_shots(motion, (self.stills.skin[clip, still] + 1) * gains[:, :, 0, 0] - 1, hand)
         with torch.no_grad():
             device = self.teller.field.device
             places = self.teller.follow(found.to(device), motion[:, None].to(device)).cpu()
         return mouth_shots(found, places, motion)
+
+    def _cut(self, numbers: Numbers, places: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
+        """Squares [B, 3, S, S] in 0..255 around places of frames, in lights [B, 3, 1, 1], and their corners."""
+        corners = self.closeup.corners(places, self.frames.frames.shape[1])
+        pictures = torch.from_numpy(self.frames.frames[numbers]).movedim(-1, 1)
+        return (cut(pictures, corners, self.closeup.side_px).float() * gains).clamp(0, 255), corners
+
+    def _neighbour(
+        self, rng: np.random.Generator, drawn: _Frames, found: Tensor, followed: Tensor, gains: Tensor
+    ) -> Tensor:
+        """Squares of other frames of the same seconds, the mouth in the same place."""
+        frame = drawn.latent * FRAMES_PER_LATENT + drawn.within
+        frame = frame + rng.integers(-_NEAR_FRAMES, _NEAR_FRAMES + 1, len(frame))
+        latent, within = np.divmod(frame.clip(0, self.store.length * FRAMES_PER_LATENT - 1), FRAMES_PER_LATENT)
+        other = replace(drawn, latent=latent, within=within)
+        shots = self._shots(other, found, gains, 0)
+        return self._cut(self._number(other), shots.places[:, 0] + followed, gains)[0]
+
+    def _softened(self, pictures: Tensor, rng: np.random.Generator) -> Tensor:
+        """Squares [N, 3, S, S], each blurred as far as a decoder may, or less."""
+        soft = pictures
+        for _ in range(2):
+            soft = F.avg_pool2d(F.pad(soft, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        return pictures.lerp(soft, torch.from_numpy(rng.uniform(0, 1, (len(pictures), 1, 1, 1))).float())
 
 
 def _seen_hands(store: LatentStore) -> Numbers:
@@ -178,11 +212,3 @@ def _seen_hands(store: LatentStore) -> Numbers:
     seen = torch.stack([hand_shots(motion, nobody, hand).is_seen for hand in (0, 1)], -1)
     found: Numbers = seen.unflatten(1, (-1, FRAMES_PER_LATENT)).nonzero().numpy()
     return found
-
-
-def _softened(pictures: Tensor, share: Tensor) -> Tensor:
-    """Pictures [N, 3, S, S] uint8, each blurred as far as `share` [N] says: 0 not at all, 1 as a decoder may."""
-    soft = pictures.float()
-    for _ in range(2):
-        soft = F.avg_pool2d(F.pad(soft, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return pictures.float().lerp(soft, share[:, None, None, None]).round().byte()

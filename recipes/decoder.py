@@ -33,8 +33,8 @@ from recipes.encode import run_model
 from recipes.nano import BANK, CODEC_DOORS, DECODER_OUTER, Loss, served
 
 MOUTH = CloseupConfig(side_px=80)
-HAND = CloseupConfig(side_px=112, width_4=64)
-ROWS: dict[Part, int] = {"mouth": 64, "hand": 32}
+HAND = CloseupConfig(side_px=128, width_4=64)
+ROWS: dict[Part, int] = {"mouth": 64, "hand": 24}
 """Squares in a batch."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""

@@ -37,7 +37,7 @@ def main() -> None:
             shown.append(np.concatenate([clip.frames for clip in asked])[FPS * GESTURE_SECOND])
         rows.append((name, shown))
     heads = ["portrait", *(f"{second} s" for second in SECONDS), *(f"{name}, {GESTURE_SECOND} s" for name in GESTURES)]
-    write_sheet(ROOT / "docs" / "people.png", rows, heads, side_px=112)
+    write_sheet(ROOT / "docs" / "people.png", rows, heads, side_px=144)
 
 
 if __name__ == "__main__":

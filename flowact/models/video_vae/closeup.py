@@ -1,7 +1,7 @@
 """Mouth and hands once more: a few percent of the picture and most of its meaning, drawn at half its resolution.
 
-    decoded frame --> cut --+                                                    +--> paste
-                            +--> 1/4 (numbers, bones) --> 1/2 --> paint and mask --+
+    decoded frame --> cut --+
+                            +--> 1/4 (numbers, bones) --> 1/2 --> paint in the hole --> paste
     portrait -------> cut --+
 
 Where the mouth is in the portrait is found once, and where it goes the common flow says; where hands are, motion says.
@@ -42,11 +42,13 @@ _BONE_RADIUS = (0.03, 0.03, *(0.012,) * (BONES - 2))
 """Deviation of the strokes of bones, in shares of the picture."""
 _BEYOND = 0.15
 """Fingers of a hand that lies so far outside may still be seen, in shares of the picture."""
+_TOWARDS_TIP = 0.25
+"""How far from the middle knuckle to the fingertip the middle of a hand's square lies."""
 _LEAST_UP = 0.1
 """A hand that is less far up is not drawn again."""
 
-
 Draw = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""What `Closeup.forward` does: (cuts, stills, numbers, bones) -> squares."""
 
 
 class Shots(NamedTuple):
@@ -199,7 +201,8 @@ def hand_shots(motion: Tensor, skin: Tensor, hand: int) -> Shots:
     def track(name: str) -> Tensor:
         return motion[..., motion_slice(name)].unflatten(-1, (2, -1))[..., hand, :].float()
 
-    places = hand_points(motion)[..., hand, 1, :]
+    _, knuckle, tip = hand_points(motion)[..., hand, :, :].unbind(-2)
+    places = knuckle.lerp(tip, _TOWARDS_TIP)
     aside = torch.tensor([1.0, 1.0, 1.0] if hand == 0 else [-1.0, 1.0, 1.0], device=motion.device)
     up = track("hand_active")
     told = (up, track("palm") * aside, track("fingers") * aside, track("curl"))

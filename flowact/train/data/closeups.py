@@ -135,9 +135,8 @@ class CloseupBatches:
         mouth = self._mouth(drawn)
         shots = self._shots(drawn, mouth + found, gains, hand)
         true, corners = self._cut(self._number(drawn), shots.places[:, 0] + followed, gains)
-        still = self.frames.starts[drawn.clip] + self.store.stills[drawn.clip, drawn.still].numpy()
         at_still = shots.still_places[:, 0] + (followed if self.part == "hand" else 0)
-        stills, _ = self._cut(still, at_still, gains)
+        stills, _ = self._cut(self._still(drawn), at_still, gains)
         seen = self._softened(true, rng)
         if self.part == "mouth":
             others = [self._neighbour(rng, drawn, mouth + found, followed, gains) for _ in range(_OTHERS)]
@@ -160,9 +159,12 @@ class CloseupBatches:
 
     def _mouth(self, drawn: _Frames) -> Tensor:
         """Where mouths are in the stills, [B, 2]."""
-        still = self.frames.starts[drawn.clip] + self.store.stills[drawn.clip, drawn.still].numpy()
-        boxes = self.frames.tracks["mouth_box"][still].reshape(-1, 2, 2)
+        boxes = self.frames.tracks["mouth_box"][self._still(drawn)].reshape(-1, 2, 2)
         return torch.from_numpy(boxes.mean(1) / self.frames.frames.shape[1])
+
+    def _still(self, drawn: _Frames) -> Numbers:
+        number: Numbers = self.frames.starts[drawn.clip] + self.store.stills[drawn.clip, drawn.still].numpy()
+        return number
 
     def _number(self, drawn: _Frames) -> Numbers:
         number: Numbers = self.frames.starts[drawn.clip] + drawn.latent * FRAMES_PER_LATENT + drawn.within

@@ -127,8 +127,8 @@ def test_equal_places_give_equal_batches(codec: VideoVAE, frames: FrameStore) ->
 def test_hands_are_cut_where_they_are_and_right_ones_mirrored(codec: VideoVAE, frames: FrameStore) -> None:
     motion = torch.zeros(TIME * 4, MOTION_WIDTH)
     motion[2:4, motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
-    # Seen at full length: middle knuckles at these places, wrists below.
-    seen = torch.tensor([[(x, 0.788), (x, 0.5)] for x in (0.75, 0.25)]).expand(TIME * 4, -1, -1, -1)
+    # Seen at full length: middle knuckles in these columns, wrists below, and the middle between knuckle and tip at .5.
+    seen = torch.tensor([[(x, 0.849), (x, 0.561)] for x in (0.75, 0.25)]).expand(TIME * 4, -1, -1, -1)
     motion = aim_hands(motion, seen).view(TIME, 4, -1)
     batch = next(batches(codec, frames, store_of(motion), "hand", rows=80)(Place(seed=0)))
     assert set(((batch["true"][:, 0, 0, 0].long() // 10) % (TIME * 4)).tolist()) == {2, 3}, "where hands are up"
@@ -139,5 +139,6 @@ def test_hands_are_cut_where_they_are_and_right_ones_mirrored(codec: VideoVAE, f
         torch.testing.assert_close(green, torch.full_like(green, column - 0.5), atol=1.0, rtol=0)
         assert torch.equal(batch["stills"][rows, 1:], batch["true"][rows, 1:]), "the same place of the portrait"
         assert float((batch["seen"][rows] - batch["true"][rows].float())[..., 4:-4, 4:-4].abs().max()) <= 1
-        knuckle = batch["bones"][rows, 1, 1]
-        torch.testing.assert_close(knuckle, torch.full_like(knuckle, 0.5), atol=0.05, rtol=0)
+        knuckle = batch["bones"][rows, 1, 1] * SIDE
+        middle = torch.tensor([0.5 * SIDE, 0.5 * SIDE + 0.061 * SIZE])
+        torch.testing.assert_close(knuckle, middle.expand_as(knuckle), atol=1.0, rtol=0)

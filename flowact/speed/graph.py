@@ -32,8 +32,6 @@ class Graph:
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._request = compiled.create_infer_request()
-        # Kept, and let go after its request: a graph that went first ended the process later on (OpenVINO 2026.4).
-        self._compiled = compiled
         self._outputs = len(compiled.outputs)
         self._lock = threading.Lock()
 

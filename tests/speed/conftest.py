@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 
+from flowact.models.video_vae.config import CloseupConfig
+from flowact.models.video_vae.model import VideoVAE
 from flowact.speed.backbone import FastBackbone
 from flowact.speed.cache import GraphCache
 from flowact.speed.codec import FastCodec
@@ -55,6 +58,24 @@ def fast(request: pytest.FixtureRequest, eager: Avatar, cache: GraphCache, trace
     maker.keep()
     backbone, motion = FastBackbone(eager.backbone, maker), FastBackbone(eager.networks()["motion"], maker)
     return Doors(backbone, FastCodec(eager.codec, SIZE, maker), motion)
+
+
+@pytest.fixture(scope="session")
+def closer(eager: Avatar) -> VideoVAE:
+    """The codec of the small model with close-ups that paint. It lives as long as graphs that were made of it may."""
+    torch.manual_seed(6)
+    sizes = CloseupConfig(side_px=32, width_4=8, blocks_4=1, width_2=8, blocks_2=1)
+    codec = VideoVAE(replace(eager.codec.config, mouth=sizes, hand=sizes)).eval()
+    codec.load_state_dict({**codec.state_dict(), **eager.codec.state_dict()})
+    for closeup in (codec.mouth, codec.hand):
+        assert closeup is not None
+        torch.nn.init.normal_(closeup.head.weight, std=0.1)
+    return codec
+
+
+@pytest.fixture(scope="session")
+def fast_closer(fast: Doors, closer: VideoVAE, cache: GraphCache, traced: dict[str, object]) -> FastCodec:
+    return FastCodec(closer, SIZE, Maker(fast.backbone.precision, cache, 1, traced))
 
 
 @pytest.fixture

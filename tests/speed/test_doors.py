@@ -16,18 +16,14 @@ from flowact.core.motion import MOTION_SCALE, aim_hands, motion_slice
 from flowact.core.types import Chunk
 from flowact.diffusion.guidance import VoiceGuidance
 from flowact.memory.bank import MemoryBank
-from flowact.models.video_vae.config import CloseupConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.nn.rope import rope_angles, rotate
 from flowact.rollout.generate import StreamState, shift, stack
-from flowact.speed.cache import GraphCache
 from flowact.speed.codec import FastCodec
-from flowact.speed.graph import Maker
 from flowact.speed.runtime import Doors
 from flowact.stream.avatar import Avatar
 from flowact.stream.session import to_frames, to_pixels
 from tests.fakes import random_conditions
-from tests.stream.conftest import SIZE
 
 
 def error(got: Tensor, expected: Tensor) -> float:
@@ -155,26 +151,20 @@ def test_rows_of_a_batch_are_decoded_each_alone(fast: Doors, portrait: np.ndarra
 
 
 def test_close_ups_are_drawn_on_what_a_graph_drew(
-    fast: Doors, portrait: np.ndarray, eager: Avatar, cache: GraphCache, traced: dict[str, object]
+    fast: Doors, portrait: np.ndarray, eager: Avatar, closer: VideoVAE, fast_closer: FastCodec
 ) -> None:
     torch.manual_seed(6)
-    sizes = CloseupConfig(side_px=32, width_4=8, blocks_4=1, width_2=8, blocks_2=1)
-    closer = VideoVAE(replace(eager.codec.config, mouth=sizes, hand=sizes)).eval()
-    closer.load_state_dict({**closer.state_dict(), **eager.codec.state_dict()})
-    for closeup in (closer.mouth, closer.hand):
-        torch.nn.init.normal_(closeup.head.weight, std=0.1)
     pixels = to_pixels(portrait[None, None], torch.device("cpu"))[:, 0]
     coarse = portrait.shape[0] // 16
     latents, motion = torch.randn(1, 1, closer.config.latent_channels, coarse, coarse), given(eager, 1, 1).motion
     motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
     seen = torch.tensor([[(x, 0.7), (x, 0.5)] for x in (0.8, 0.3)]).expand(4, -1, -1, -1)
     motion = aim_hands(motion.flatten(0, 2), seen).view_as(motion)
-    codec = FastCodec(closer, SIZE, Maker(fast.backbone.precision, cache, 1, traced))
     with torch.inference_mode():
         drawn, _ = fast.codec.decode(latents, fast.codec.initial_decode_state(pixels), motion, 2)
-        state = codec.initial_decode_state(pixels)
+        state = fast_closer.initial_decode_state(pixels)
         assert state.mouth.shape == (1, 2)
-        again, _ = codec.decode(latents, state, motion, 2)
+        again, _ = fast_closer.decode(latents, state, motion, 2)
         expected = closer.draw_closer(drawn, state, motion, 2)
     assert again.dtype == torch.uint8
     changed = expected != drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import logging
@@ -84,7 +85,7 @@ class Maker:
         }
         if whole:
             settings["SNIPPETS_MODE"] = "DISABLE"
-        core, key = ov.Core(), self._key(weights)
+        core, key = _core(), self._key(weights)
         kept = self.cache.read(role, key)
         if kept is not None:
             try:
@@ -116,6 +117,15 @@ class Maker:
 
     def _key(self, weights: str) -> str:
         return hashlib.sha256(f"{weights} {self.precision} {processor_key()}".encode()).hexdigest()[:24]
+
+
+@functools.cache
+def _core() -> ov.Core:
+    """One for the process, never let go. Each has a CPU plugin, which gives its thread another stack for signals, and
+    the one before back when it goes. Of plugins that went in another order than they came, one gave back a stack that
+    was there no more (OpenVINO 2026.4), and the next SIGTERM ended the process with a segmentation fault.
+    """
+    return ov.Core()
 
 
 _MAKING = threading.Lock()

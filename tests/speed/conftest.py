@@ -62,7 +62,7 @@ def fast(request: pytest.FixtureRequest, eager: Avatar, cache: GraphCache, trace
 
 @pytest.fixture(scope="session")
 def closer(eager: Avatar) -> VideoVAE:
-    """The codec of the small model with close-ups that paint. It lives as long as graphs that were made of it may."""
+    """The codec of the small model with close-ups that paint."""
     torch.manual_seed(6)
     sizes = CloseupConfig(side_px=32, width_4=8, blocks_4=1, width_2=8, blocks_2=1)
     codec = VideoVAE(replace(eager.codec.config, mouth=sizes, hand=sizes)).eval()

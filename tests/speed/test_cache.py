@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import openvino as ov
@@ -112,3 +114,25 @@ def test_a_folder_that_cannot_be_written_is_told_and_nothing_fails(
         cache.keep_note("note", {})
     assert caplog.text.count("cannot be kept") == 2
     assert cache.note("note") is None
+
+
+def test_a_signal_after_graphs_were_let_go_does_not_end_the_process(tmp_path: Path) -> None:
+    """In a process of its own: OpenVINO's plugins, let go in another order than they came, left behind a stack for
+    signals that was there no more.
+    """
+    program = """
+import gc, os, pathlib, signal, sys
+import torch
+from flowact.speed.cache import GraphCache
+from flowact.speed.graph import Maker, trace
+net, x = torch.nn.Linear(3, 4), torch.zeros(2, 3)
+cache = GraphCache(pathlib.Path(sys.argv[1]))
+graphs = [Maker("f32", cache, 1).graph(role, "key", lambda: trace(net, [x], [(-1, 3)])) for role in ("a", "b")]
+while graphs:
+    del graphs[0]
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda number, frame: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

@@ -25,7 +25,7 @@ from flowact.train.data.dreams import DreamBatches, Dreams, dream
 from flowact.train.data.flow import measure_common_flow
 from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore, WindowCutter
-from flowact.train.objectives.closeup import CloseupObjective, place_error
+from flowact.train.objectives.closeup import paint_error, place_error
 from flowact.train.objectives.codec import CodecObjectiveConfig, DecoderObjective
 from flowact.train.optim import OptimSettings, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_turns
@@ -55,11 +55,16 @@ def drawing(context: RunContext) -> Stage:
 
     The backbone is that of the runs beside `<out>`, and the decoder goes on from the run `told` there.
     """
-    begin = run_model(context.out.parent, "told") if context.start_from is None else context.start_from / "codec"
+    runs = context.out.parent
+    folder = run_model(runs, "backbone")
+    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
+    anchor = load_model(Anchor, folder / "anchor")
 
     def dreams(store: LatentStore) -> Dreams:
-        return _dreams(context, store)
+        cutter = WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM)
+        return dream(teacher, served(anchor, context.device), cutter, lead=LEAD)
 
+    begin = run_model(runs, "told") if context.start_from is None else context.start_from / "codec"
     return _stage(context, "drawing", begin, dreams, dreamt_share=0.4, resting_share=0.3, paint_price=0.1)
 
 
@@ -71,7 +76,7 @@ def closeup(context: RunContext) -> list[Stage]:
     runs = context.out.parent
     folder = run_model(runs, "decoder") if context.start_from is None else context.start_from / "codec"
     net = _with_closeups(load_model(VideoVAE, folder)).to(context.device).eval()
-    objective, teller, finder = CloseupObjective(), net.teller, net.mouth_finder
+    teller, finder = net.teller, net.mouth_finder
     assert teller is not None
     assert finder is not None
     stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
@@ -89,7 +94,7 @@ def closeup(context: RunContext) -> list[Stage]:
         judged = [{k: v.to(context.device) for k, v in next(held_out).items()} for _ in range(5)]
 
         def learn(batch: Batch, step: int) -> Loss:
-            loss, metrics = objective(closeup, batch)
+            loss, metrics = paint_error(closeup, batch)
             if part == "hand":
                 return loss, metrics
             beside, found = place_error(finder, batch)
@@ -127,16 +132,6 @@ def closeup(context: RunContext) -> list[Stage]:
         )
 
     return [chapter("mouth", net.mouth), chapter("hand", net.hand)]
-
-
-def _dreams(context: RunContext, store: LatentStore) -> Dreams:
-    """What the backbone of the runs beside `<out>` makes of a store."""
-    folder = run_model(context.out.parent, "backbone")
-    teacher = load_model(MMDiT, folder / "backbone").to(context.device).eval()
-    anchor = load_model(Anchor, folder / "anchor")
-    return dream(
-        teacher, served(anchor, context.device), WindowCutter(store, anchor, BANK, CHUNKS_IN_STREAM), lead=LEAD
-    )
 
 
 def _with_closeups(codec: VideoVAE) -> VideoVAE:

@@ -35,7 +35,8 @@ class FastCodec:
         self._size, self._maker = size, maker
         self._key = key_of(_decoder(model, size, 1), size)
         self._graphs: dict[tuple[int, int], Graph] = {}
-        self._draw = {name: _drawing(name, net, maker) for name, net in (("mouth", model.mouth), ("hand", model.hand))}
+        closeups = {"mouth": model.mouth, "hand": model.hand}
+        self._draw = {name: _drawing(name, closeup, maker) for name, closeup in closeups.items() if closeup is not None}
         for time, every in ((LATENTS_PER_CHUNK, 1), (1, 1)):
             self._graph(time, every)
         if not maker.holds(_role(1, 2), self._key):
@@ -88,7 +89,7 @@ class FastCodec:
         frames, *memory = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*rows))
         clip = frames.unflatten(0, (len(latents), -1)).permute(0, 1, 4, 2, 3)
         state = state._replace(memory=tuple(memory))
-        return self.model.draw_closer(clip, state, motion, every, self._draw["mouth"], self._draw["hand"]), state
+        return self.model.draw_closer(clip, state, motion, every, self._draw), state
 
     def _told(self, latents: Tensor, state: DecodeState, motion: Tensor | None) -> tuple[Tensor, ...]:
         """What a graph takes last: palette and motion, if this decoder can be told."""
@@ -126,11 +127,8 @@ def decoder_graph(codec: VideoVAE, size: int, time: int, every: int) -> ov.Model
     return addresses_in_float32(trace(_decoder(codec, size, every), example, sizes))
 
 
-def _drawing(name: str, net: Closeup | None, maker: Maker) -> Draw | None:
+def _drawing(name: str, closeup: Closeup, maker: Maker) -> Draw:
     """A close-up on a graph."""
-    if net is None:
-        return None
-    closeup = net
     graph = maker.graph(f"closeup-{name}", key_of(closeup), lambda: closeup_graph(closeup))
 
     def draw(cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from flowact.core.errors import ConfigError
 from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, aim_hands, hand_bones, motion_slice
 from flowact.models.video_vae.closeup import (
     HAND_NUMBERS,
+    MOUTH_NUMBERS,
     Closeup,
     MouthFinder,
     cut,
@@ -29,13 +30,13 @@ def awake(closeup: Closeup) -> Closeup:
 @pytest.fixture
 def mouth() -> Closeup:
     torch.manual_seed(0)
-    return awake(Closeup(SMALL, numbers=5, of_bones=False))
+    return awake(Closeup(SMALL, of_bones=False))
 
 
 @pytest.fixture
 def hand() -> Closeup:
     torch.manual_seed(0)
-    return awake(Closeup(SMALL, HAND_NUMBERS, of_bones=True))
+    return awake(Closeup(SMALL, of_bones=True))
 
 
 def raised(rows: int, frames: int) -> torch.Tensor:
@@ -52,12 +53,16 @@ def test_what_is_cut_can_be_put_back() -> None:
     assert torch.equal(squares[1], pictures[1, :, 3:19, 8:24])
     assert torch.equal(squares[2, :, :10, 5:], pictures[2, :, 10:, :11])
     assert torch.equal(squares[2, :, :, :5], squares[2, :, :, 5:6].expand(-1, -1, 5)), "its border is repeated"
-    before = pictures.clone()
-    changed = paste(pictures, squares + 1, corners)
-    assert torch.equal(pictures, before), "the pictures given are not touched"
+    assert torch.equal(cut(pictures, corners[1:3], 16, torch.tensor([1, 2])), squares[1:3])
+    changed, rows = pictures.clone(), torch.arange(4)
+    paste(changed, rows, squares + 1, corners)
     assert torch.equal(changed[3], pictures[3]), "a square beside the picture changes nothing"
     assert torch.equal(cut(changed, corners, 16)[:3], squares[:3] + 1)
-    assert torch.equal(paste(changed, squares, corners), pictures)
+    paste(changed, rows, squares, corners)
+    assert torch.equal(changed, pictures)
+    paste(changed, torch.tensor([2]), squares[1:2] + 1, corners[1:2])
+    assert torch.equal(changed[:2], pictures[:2]), "each into its own picture"
+    assert torch.equal(changed[2, :, 3:19, 8:24], squares[1] + 1)
 
 
 @torch.no_grad()
@@ -65,8 +70,10 @@ def test_only_what_is_seen_is_drawn_again_and_by_what_is_told(mouth: Closeup) ->
     clip, portrait = torch.rand(2, 3, 3, 128, 128) * 2 - 1, torch.rand(2, 3, 128, 128) * 2 - 1
     places = torch.full((2, 3, 2), 0.5)
     places[1] = 0.95  # at the border of the picture
-    shots = mouth_shots(torch.full((2, 2), 0.5), places, torch.randn(2, 3, 5))
+    shots = mouth_shots(torch.full((2, 2), 0.5), places, torch.randn(2, 3, MOUTH_NUMBERS))
+    before = clip.clone()
     made = mouth.redraw(clip, portrait, shots)
+    assert torch.equal(clip, before), "the pictures given are not touched"
     changed = (made != clip).any(2)
     for row, corner in ((0, 24), (1, 82)):
         assert changed[row, :, corner : corner + SIDE, corner : corner + SIDE].flatten(1).any(1).all()
@@ -98,7 +105,7 @@ def test_what_was_decoded_in_the_hole_does_not_matter_to_a_hand(hand: Closeup) -
 
 @torch.no_grad()
 def test_a_mouth_is_painted_over_what_was_decoded(mouth: Closeup) -> None:
-    one, stills, numbers = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 3, SIDE, SIDE), torch.randn(1, 5)
+    one, stills, numbers = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 3, SIDE, SIDE), torch.randn(1, MOUTH_NUMBERS)
     bones = torch.zeros(1, 0, 2, 2)
     made, hole = mouth(one, stills, numbers, bones), mouth.hole(bones)
     middle = (slice(None), slice(None), slice(36, 44), slice(36, 44))
@@ -112,7 +119,7 @@ def test_a_mouth_is_painted_over_what_was_decoded(mouth: Closeup) -> None:
 @torch.no_grad()
 def test_bytes_are_drawn_as_numbers_are(mouth: Closeup) -> None:
     clip = torch.randint(0, 256, (1, 2, 3, 96, 96), dtype=torch.uint8)
-    shots = mouth_shots(torch.full((1, 2), 0.5), torch.full((1, 2, 2), 0.5), torch.randn(1, 2, 5))
+    shots = mouth_shots(torch.full((1, 2), 0.5), torch.full((1, 2, 2), 0.5), torch.randn(1, 2, MOUTH_NUMBERS))
     portrait = torch.rand(1, 3, 96, 96)
     made, exact = mouth.redraw(clip, portrait, shots), mouth.redraw(clip / 127.5 - 1, portrait, shots)
     assert made.dtype == torch.uint8
@@ -200,9 +207,9 @@ def test_places_follow_the_common_flow() -> None:
     teller = Teller(8)
     teller.field[3] = torch.tensor([-12.8, 25.6])[:, None, None]  # found to the left and below: it went right and up
     teller.field[4, 0, :, :4] = 12.8
-    motion = torch.zeros(2, 2, 4, MOTION_WIDTH)
-    motion[1, 1, 0, 3] = 2
-    motion[:, 1, 3, 4] = 1
+    motion = torch.zeros(2, 8, MOTION_WIDTH)
+    motion[1, 4, 3] = 2
+    motion[:, 7, 4] = 1
     place = torch.tensor([[0.2, 0.5], [0.9, 0.5]])
     went = teller.follow(place, motion) - place[:, None]
     assert went.shape == (2, 8, 2)

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, hand_bones, hand_points, motion_slice
 from flowact.models.video_vae.blocks import blocks, conv
 from flowact.models.video_vae.config import CloseupConfig
-from flowact.nn.spots import spots, strokes
+from flowact.models.video_vae.told import SAME_PICTURE_PX, directions
+from flowact.nn.spots import spots, square_distances, stroke
 
 MOUTH_NUMBERS = MOTION_WIDTH
 HAND_NUMBERS = 15
@@ -80,8 +81,7 @@ class MouthFinder(nn.Module):
 
     def forward(self, features_16: Tensor) -> Tensor:
         """The portraits' features [B, C, h, w] to column and row in shares of the picture, [B, 2]."""
-        # As for the palette: bold stripes have features ten times as long as a face's.
-        features = F.normalize(features_16.float(), dim=1) * features_16.shape[1] ** 0.5
+        features = directions(features_16)
         side = features.shape[-1]
         usual = spots(features.new_tensor(_USUAL_PLACE[:2]), side, _USUAL_PLACE[2]).clamp_min(1e-6).log()
         likely = (self.likely(features.to(features_16.dtype)).float()[:, 0] + usual).flatten(1).softmax(1)
@@ -95,35 +95,33 @@ class Closeup(nn.Module):
 
     Args:
         config: its sizes.
-        numbers: how many are told of each square.
-        of_bones: the hole is where bones are drawn; otherwise it is a mouth's.
+        of_bones: it is of a hand, and the hole where bones are drawn; otherwise it is of a mouth.
     """
 
-    mouth_hole: Tensor
+    edge: Tensor
 
-    def __init__(self, config: CloseupConfig, numbers: int, of_bones: bool) -> None:
+    def __init__(self, config: CloseupConfig, of_bones: bool) -> None:
         super().__init__()
         c = config
         self.side_px, self.of_bones = c.side_px, of_bones
         maps = HAND_MAPS if of_bones else 0
         self.enter = conv(2 * 48 + 4 * maps, c.width_4, 1)
-        self.read = nn.Linear(numbers, 2 * c.width_4)
+        self.read = nn.Linear(HAND_NUMBERS if of_bones else MOUTH_NUMBERS, 2 * c.width_4)
         self.where = nn.Parameter(0.5 * torch.randn(c.width_4, c.side_px // 4, c.side_px // 4))
         self.fine_4 = blocks(c.blocks_4, c.width_4)
         self.up = conv(c.width_4, 4 * c.width_2, 1)
         self.join_2 = conv(c.width_2 + 2 * 12 + maps, c.width_2, 1)
         self.fine_2 = blocks(c.blocks_2, c.width_2)
         self.head = conv(c.width_2, 4 * 3, 1, gain=0.0)  # a new one paints what it sees
-        self.register_buffer("mouth_hole", _mouth_hole(c.side_px), persistent=False)
+        self.register_buffer("edge", _rim(c.side_px) if of_bones else _mouth_hole(c.side_px), persistent=False)
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
         """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 2] in
         shares of the square, to squares drawn again.
         """
-        hole = self.hole(bones)
+        hole, maps = self._drawn(bones)
         # A hand is decoded as fog that says nothing; a mouth as a veil over lips that are right.
         seen = cuts * (hole == 0) if self.of_bones else cuts
-        maps = [_draw_bones(bones, self.side_px).to(cuts.dtype)] if self.of_bones else []
         shown = [F.pixel_unshuffle(y, 4) for y in (seen, stills)] + [F.pixel_unshuffle(y, 2) for y in maps]
         x = self.enter(torch.cat(shown, 1).contiguous(memory_format=torch.channels_last))
         # What is told is an addition everywhere, and of maps that are learnt: so it matters at once where it is.
@@ -136,13 +134,18 @@ class Closeup(nn.Module):
 
     def hole(self, bones: Tensor) -> Tensor:
         """Where it paints, [N or 1, 1, S, S] in 0..1."""
+        return self._drawn(bones)[0]
+
+    def _drawn(self, bones: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The hole, and the drawings of bones [N, K, 2, 2], [N, HAND_MAPS, S / 2, S / 2], if it is of bones."""
         if not self.of_bones:
-            return self.mouth_hole
-        side = self.side_px
-        radius = torch.full(bones.shape[:2], _HAND_HOLE_PX / side, device=bones.device)
-        near = strokes(bones, side // 2, radius).amax(1, keepdim=True)
+            return self.edge, []
+        off = square_distances(bones, self.side_px // 2)
+        near = stroke(off.amin(1, keepdim=True), off.new_tensor([_HAND_HOLE_PX / self.side_px]))
         wide = F.interpolate(near, scale_factor=2, mode="bilinear", align_corners=False)
-        return ((wide - _HOLE_BEGINS) / _HAND_HOLE_FADES).clamp(0, 1) * _rim(side).to(bones.device)
+        hole = ((wide - _HOLE_BEGINS) / _HAND_HOLE_FADES).clamp(0, 1) * self.edge
+        drawn = stroke(off, off.new_tensor(_BONE_RADIUS) * (SAME_PICTURE_PX / self.side_px))
+        return hole, [torch.cat([drawn[:, :2], drawn[:, 2:].unflatten(1, (-1, 2)).amax(2)], 1)]
 
     def redraw(self, clip: Tensor, portrait: Tensor, shots: Shots, draw: Draw | None = None) -> Tensor:
         """Decoded frames with the squares of `shots` drawn again.
@@ -160,8 +163,8 @@ class Closeup(nn.Module):
         side, frames = clip.shape[-1], clip.flatten(0, 1)
         corners = self.corners(shots.places.flatten(0, 1)[seen], side)
         still_corners = self.corners(shots.still_places.flatten(0, 1)[seen], side)
-        cuts = cut(frames[seen], corners, self.side_px)
-        stills = cut(portrait[seen // clip.shape[1]], still_corners, self.side_px)
+        cuts = cut(frames, corners, self.side_px, seen)
+        stills = cut(portrait, still_corners, self.side_px, seen // clip.shape[1])
         bones = (shots.bones.flatten(0, 1)[seen] * side - corners[:, None, None]) / self.side_px
         if shots.is_mirrored:
             cuts, stills, bones = cuts.flip(-1), stills.flip(-1), mirrored(bones)
@@ -173,7 +176,7 @@ class Closeup(nn.Module):
             drawn = draw(cuts, stills, numbers, bones)
         drawn = drawn.flip(-1) if shots.is_mirrored else drawn
         pasted = frames.clone()
-        pasted[seen] = paste(frames[seen], drawn, corners)
+        paste(pasted, seen, drawn, corners)
         return pasted.unflatten(0, clip.shape[:2])
 
     def corners(self, places: Tensor, side: int) -> Tensor:
@@ -222,34 +225,26 @@ def mirrored(bones: Tensor) -> Tensor:
     return torch.stack([1 - bones[..., 0], bones[..., 1]], -1)
 
 
-def cut(pictures: Tensor, corners: Tensor, side: int) -> Tensor:
-    """Squares [N, C, side, side] of pictures [N, C, H, W] with upper left corners [N, 2], column and row; outside of a
-    picture its border is repeated.
+def cut(pictures: Tensor, corners: Tensor, side: int, rows: Tensor | None = None) -> Tensor:
+    """Squares [N, C, side, side] of the pictures [R, C, H, W] with numbers `rows` [N] (None: each in turn), with upper
+    left corners [N, 2], column and row; outside of a picture its border is repeated.
     """
     height, width = pictures.shape[-2:]
     line = torch.arange(side, device=pictures.device)
-    columns = (corners[:, :1] + line).clamp(0, width - 1)
-    rows = (corners[:, 1:] + line).clamp(0, height - 1)
-    number = torch.arange(len(pictures), device=pictures.device)[:, None, None]
-    return pictures[number, :, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
+    x = (corners[:, :1] + line).clamp(0, width - 1)
+    y = (corners[:, 1:] + line).clamp(0, height - 1)
+    rows = torch.arange(len(pictures), device=pictures.device) if rows is None else rows
+    return pictures[rows[:, None, None], :, y[:, :, None], x[:, None]].permute(0, 3, 1, 2)
 
 
-def paste(pictures: Tensor, squares: Tensor, corners: Tensor) -> Tensor:
-    """Pictures [N, C, H, W] with squares [N, C, S, S] in place; the inverse of `cut`."""
-    pasted, side = pictures.clone(), squares.shape[-1]
+def paste(pictures: Tensor, rows: Tensor, squares: Tensor, corners: Tensor) -> None:
+    """Put squares [N, C, S, S] into the pictures [R, C, H, W] with numbers `rows` [N]; the inverse of `cut`."""
+    side = squares.shape[-1]
     height, width = pictures.shape[-2:]
-    for picture, square, (c, r) in zip(pasted, squares.to(pictures.dtype), corners.tolist(), strict=True):
+    for row, square, (c, r) in zip(rows.tolist(), squares.to(pictures.dtype), corners.tolist(), strict=True):
         top, left, bottom, right = max(r, 0), max(c, 0), min(r + side, height), min(c + side, width)
         if bottom > top and right > left:
-            picture[:, top:bottom, left:right] = square[:, top - r : bottom - r, left - c : right - c]
-    return pasted
-
-
-def _draw_bones(bones: Tensor, side_px: int) -> Tensor:
-    """Bones [N, K, 2, 2] in shares of a square of a 256-wide picture to maps [N, HAND_MAPS, side / 2, side / 2]."""
-    radius = torch.tensor(_BONE_RADIUS, device=bones.device) * (256 / side_px)
-    drawn = strokes(bones, side_px // 2, radius.expand(bones.shape[:2]))
-    return torch.cat([drawn[:, :2], drawn[:, 2:].unflatten(1, (-1, 2)).amax(2)], 1)
+            pictures[row, :, top:bottom, left:right] = square[:, top - r : bottom - r, left - c : right - c]
 
 
 def _mouth_hole(side: int) -> Tensor:

@@ -21,6 +21,7 @@ Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -30,15 +31,7 @@ from torch.nn import functional as F
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
-from flowact.models.video_vae.closeup import (
-    HAND_NUMBERS,
-    MOUTH_NUMBERS,
-    Closeup,
-    Draw,
-    MouthFinder,
-    hand_shots,
-    mouth_shots,
-)
+from flowact.models.video_vae.closeup import Closeup, Draw, MouthFinder, hand_shots, mouth_shots
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
 from flowact.models.video_vae.told import ARM_MAPS, SKIN_MAPS, Palette, Teller, Telling, Told
 from flowact.models.video_vae.warp import enlarge, warp
@@ -234,8 +227,8 @@ class VideoVAE(nn.Module):
         self.painter = Painter(self.config)
         mouth, hand = self.config.mouth, self.config.hand
         self.mouth_finder = MouthFinder(self.config.reference_width_16) if mouth else None
-        self.mouth = Closeup(mouth, MOUTH_NUMBERS, of_bones=False) if mouth else None
-        self.hand = Closeup(hand, HAND_NUMBERS, of_bones=True) if hand else None
+        self.mouth = Closeup(mouth, of_bones=False) if mouth else None
+        self.hand = Closeup(hand, of_bones=True) if hand else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def initial_encode_state(self, reference_pixels: Tensor) -> EncodeState:
@@ -316,24 +309,22 @@ class VideoVAE(nn.Module):
         state: DecodeState,
         motion: Tensor | None,
         every: int = 1,
-        draw_mouth: Draw | None = None,
-        draw_hand: Draw | None = None,
+        draw: Mapping[str, Draw] | None = None,
     ) -> Tensor:
         """Decoded pictures [B, F, 3, H, W], uint8 or in -1..1, with mouth and hands drawn again where that can be; as
-        they are, if nothing was told. `motion` and `every` as for `decode`; what draws may be replaced by its equal.
+        they are, if nothing was told. `motion` and `every` as for `decode`; `draw` replaces "mouth" and "hand" by
+        their equals.
         """
         if motion is None:
             return clip
-        motion = motion[:, :, ::every]
+        motion, draw = motion[:, :, ::every].flatten(1, 2), draw or {}
         if self.mouth is not None and self.teller is not None:
-            places = self.teller.follow(state.mouth, motion)
-            clip = self.mouth.redraw(
-                clip, state.pixels, mouth_shots(state.mouth, places, motion.flatten(1, 2)), draw_mouth
-            )
+            shots = mouth_shots(state.mouth, self.teller.follow(state.mouth, motion), motion)
+            clip = self.mouth.redraw(clip, state.pixels, shots, draw.get("mouth"))
         if self.hand is not None:
             for hand in (0, 1):
-                shots = hand_shots(motion.flatten(1, 2), Palette.skin(state.palette), hand)
-                clip = self.hand.redraw(clip, state.pixels, shots, draw_hand)
+                shots = hand_shots(motion, Palette.skin(state.palette), hand)
+                clip = self.hand.redraw(clip, state.pixels, shots, draw.get("hand"))
         return clip
 
     def layers(

@@ -30,6 +30,13 @@ SAME_PICTURE_PX = 256
 """Side of the picture whose pixels the common flow is measured in."""
 
 
+def directions(features: Tensor) -> Tensor:
+    """Features [B, C, h, w] of a portrait, all of one length: bold stripes have features ten times as long as a face's,
+    and only their direction counts.
+    """
+    return F.normalize(features.float(), dim=1) * features.shape[1] ** 0.5
+
+
 class Palette(nn.Module):
     """What skin and clothes look like, wherever they are: a hand comes up where the portrait shows a shirt.
 
@@ -53,8 +60,7 @@ class Palette(nn.Module):
 
     def forward(self, pixels: Tensor, features_16: Tensor) -> Tensor:
         """Portraits [B, 3, H, W] and their features [B, C, H/16, W/16] to palettes [B, width]."""
-        # Bold stripes have features ten times as long as a face's: only their direction counts.
-        features = F.normalize(features_16.float(), dim=1) * features_16.shape[1] ** 0.5
+        features = directions(features_16)
         where = self.find(features.to(features_16.dtype)).float().flatten(2).softmax(-1)
         face = spots(where.new_tensor(_FACE[:2]), features_16.shape[-1], _FACE[2]).flatten()
         where = torch.cat([where, (face / face.sum()).expand(len(where), 1, -1)], 1)
@@ -140,15 +146,13 @@ class Teller(nn.Module):
         return Telling(motion, palette, arms, flow)
 
     def follow(self, place: Tensor, motion: Tensor) -> Tensor:
-        """Where motion [B, T, 4, M] takes places of portraits [B, 2], column and row in shares of the picture:
-        [B, 4T, 2].
-        """
+        """Where motion [B, F, M] takes places [B, 2] of portraits: [B, F, 2]; column and row in shares of it."""
         rows, field = len(place), self.field.flatten(0, 1)[None]
         here = (2 * place - 1)[:, None, None]
         slopes = F.grid_sample(field.expand(rows, -1, -1, -1), here, padding_mode="border", align_corners=False)
         slopes = slopes.flatten(1).unflatten(1, (-1, 2)) / SAME_PICTURE_PX
         # The field says where a picture is found: against the way it went.
-        return place[:, None] - motion.flatten(1, 2).float() @ slopes
+        return place[:, None] - motion.float() @ slopes
 
     def flow(self, motion: Tensor, window: Tensor | None, side: int) -> Tensor:
         """Motion [B, T, 4, M] to flows [B, T, 4, 2, side, side] in shares of the side."""

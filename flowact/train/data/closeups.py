@@ -75,7 +75,7 @@ class _Frames:
 
 
 class CloseupBatches:
-    """Opens endless batches for `CloseupObjective`: a `MakeBatches` for a Stage."""
+    """Opens endless batches for `paint_error`: a `MakeBatches` for a Stage."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class CloseupBatches:
             return hand_shots(motion, (self.stills.skin[clip, still] + 1) * gains[:, :, 0, 0] - 1, hand)
         with torch.no_grad():
             device = self.teller.field.device
-            places = self.teller.follow(found.to(device), motion[:, None].to(device)).cpu()
+            places = self.teller.follow(found.to(device), motion.to(device)).cpu()
         return mouth_shots(found, places, motion)
 
     def _cut(self, numbers: Numbers, places: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from flowact.models.video_vae.closeup import Closeup, MouthFinder
@@ -16,19 +16,18 @@ _PLACE_SCALE = 16.0
 """Places count in sixteenths of the picture."""
 
 
-class CloseupObjective(nn.Module):
-    """(close-up, batch) -> (loss, metrics). The batch is one of `train.data.closeups`."""
-
-    def forward(self, closeup: Closeup, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss (scalar) and metrics (detached scalars): PSNR in dB, and how sharp it is, 1 for the truth."""
-        seen, true, stills = (batch[name].float() / 127.5 - 1 for name in ("seen", "true", "stills"))
-        bones = batch["bones"].float()
-        made = closeup(seen, stills, batch["numbers"].float(), bones)
-        hole = closeup.hole(bones).expand(len(made), -1, -1, -1)
-        regions = {"mouth": hole, "eyes": torch.zeros_like(hole)}
-        loss, found = picture_error(made[:, None], true[:, None], stills, regions, _WEIGHTS)
-        sharpness = _detail(made.detach(), hole) / _detail(true, hole)
-        return loss, {"loss": loss.detach(), "psnr": found["psnr_mouth"], "sharpness": sharpness}
+def paint_error(closeup: Closeup, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss (scalar) and metrics (detached scalars) of a batch of `train.data.closeups`: PSNR in dB, and how sharp the
+    paint is, 1 for the truth.
+    """
+    seen, true, stills = (batch[name].float() / 127.5 - 1 for name in ("seen", "true", "stills"))
+    bones = batch["bones"].float()
+    made = closeup(seen, stills, batch["numbers"].float(), bones)
+    hole = closeup.hole(bones).expand(len(made), -1, -1, -1)
+    regions = {"mouth": hole, "eyes": torch.zeros_like(hole)}
+    loss, found = picture_error(made[:, None], true[:, None], stills, regions, _WEIGHTS)
+    sharpness = _detail(made.detach(), hole) / _detail(true, hole)
+    return loss, {"loss": loss.detach(), "psnr": found["psnr_mouth"], "sharpness": sharpness}
 
 
 def place_error(finder: MouthFinder, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

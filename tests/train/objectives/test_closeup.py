@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from flowact.models.video_vae.closeup import Closeup, MouthFinder
+from flowact.models.video_vae.closeup import MOUTH_NUMBERS, Closeup, MouthFinder
 from flowact.models.video_vae.config import CloseupConfig
-from flowact.train.objectives.closeup import CloseupObjective, place_error
+from flowact.train.objectives.closeup import paint_error, place_error
 
 
 @pytest.fixture
@@ -16,19 +16,19 @@ def batch() -> dict[str, torch.Tensor]:
         "seen": true,
         "true": true,
         "stills": torch.full_like(true, 128),
-        "numbers": told[:, None].float(),
+        "numbers": told[:, None].float().expand(-1, MOUTH_NUMBERS),
         "bones": torch.zeros(8, 0, 2, 2),
     }
 
 
 def test_what_is_told_is_learnt(batch: dict[str, torch.Tensor]) -> None:
     torch.manual_seed(0)
-    closeup, objective = Closeup(CloseupConfig(64, 16, 1, 16, 1), numbers=1, of_bones=False), CloseupObjective()
+    closeup = Closeup(CloseupConfig(64, 16, 1, 16, 1), of_bones=False)
     hidden = batch | {"seen": torch.full_like(batch["seen"], 128)}
     optimiser = torch.optim.AdamW(closeup.parameters(), lr=1e-2)
     found = []
     for _ in range(40):
-        loss, metrics = objective(closeup, hidden)
+        loss, metrics = paint_error(closeup, hidden)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -38,15 +38,15 @@ def test_what_is_told_is_learnt(batch: dict[str, torch.Tensor]) -> None:
 
 
 def test_only_what_is_painted_counts(batch: dict[str, torch.Tensor]) -> None:
-    closeup, objective = Closeup(CloseupConfig(64, 8, 1, 8, 1), numbers=1, of_bones=False), CloseupObjective()
+    closeup = Closeup(CloseupConfig(64, 8, 1, 8, 1), of_bones=False)
     noise = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
     hole = closeup.hole(batch["bones"])
     with torch.no_grad():
-        _, metrics = objective(closeup, batch | {"true": noise, "seen": noise})
-        _, same = objective(closeup, batch | {"true": torch.where(hole > 0, noise, noise.flip(0)), "seen": noise})
+        _, metrics = paint_error(closeup, batch | {"true": noise, "seen": noise})
+        _, same = paint_error(closeup, batch | {"true": torch.where(hole > 0, noise, noise.flip(0)), "seen": noise})
     torch.testing.assert_close(metrics["psnr"], same["psnr"])
     assert float(metrics["sharpness"]) == pytest.approx(1), "a new one paints what it sees"
-    assert float(objective(closeup, batch | {"true": noise})[1]["sharpness"]) < 0.1
+    assert float(paint_error(closeup, batch | {"true": noise})[1]["sharpness"]) < 0.1
 
 
 def test_mouths_are_found_where_they_show() -> None:

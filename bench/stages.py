@@ -23,7 +23,8 @@ from flowact.stream.avatar import Avatar
 
 WARM_UP_CHUNKS = 10
 """Chunks before the figures count: lazily made kernels, caches and memory are in place by then."""
-PROMPTS = ("a person talks to the camera", "a person talks and nods")
+PROMPTS = ("a person talks to the camera", "a person shows open palms")
+"""In turn, as many chunks of each as the warm-up takes: hands cost more than faces."""
 STAGES = ("hear", "condition", "remember", "passes", "rest", "decode", "encode")
 
 Times = dict[str, float]

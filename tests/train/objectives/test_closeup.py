@@ -1,13 +1,31 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from flowact.models.video_vae.closeup import MOUTH_NUMBERS, Closeup, MouthFinder
 from flowact.models.video_vae.config import CloseupConfig
 from flowact.train.objectives.closeup import paint_error, place_error
 
 
+def train(
+    network: nn.Module, error: Callable[[], tuple[Tensor, dict[str, Tensor]]], *, steps: int, rate: float
+) -> list[dict[str, Tensor]]:
+    """What each step measured."""
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate)
+    found = []
+    for _ in range(steps):
+        loss, metrics = error()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        found.append(metrics)
+    return found
+
+
 @pytest.fixture
-def batch() -> dict[str, torch.Tensor]:
+def batch() -> dict[str, Tensor]:
     """Faces of two people, one of them told to lighten up."""
     told = torch.arange(8) % 2
     true = torch.full((8, 3, 64, 64), 100, dtype=torch.uint8)
@@ -21,23 +39,16 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def test_what_is_told_is_learnt(batch: dict[str, torch.Tensor]) -> None:
+def test_what_is_told_is_learnt(batch: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
     closeup = Closeup(CloseupConfig(64, 16, 1, 16, 1), of_bones=False)
     hidden = batch | {"seen": torch.full_like(batch["seen"], 128)}
-    optimiser = torch.optim.AdamW(closeup.parameters(), lr=1e-2)
-    found = []
-    for _ in range(40):
-        loss, metrics = paint_error(closeup, hidden)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        found.append(metrics)
+    found = train(closeup, lambda: paint_error(closeup, hidden), steps=40, rate=1e-2)
     assert found[-1]["psnr"] > found[0]["psnr"] + 5
     assert found[-1]["loss"] < 0.5 * found[0]["loss"]
 
 
-def test_only_what_is_painted_counts(batch: dict[str, torch.Tensor]) -> None:
+def test_only_what_is_painted_counts(batch: dict[str, Tensor]) -> None:
     closeup = Closeup(CloseupConfig(64, 8, 1, 8, 1), of_bones=False)
     noise = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
     hole = closeup.hole(batch["bones"])
@@ -60,12 +71,5 @@ def test_mouths_are_found_where_they_show() -> None:
         "features": features,
         "mouth": torch.stack([(torch.arange(4) + 5.5) / 16, torch.full((4,), 8.5 / 16)], 1),
     }
-    optimiser = torch.optim.AdamW(finder.parameters(), lr=3e-2)
-    found = []
-    for _ in range(100):
-        loss, metrics = place_error(finder, batch)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        found.append(float(metrics["beside"]))
-    assert found[-1] < 0.3 * found[0]
+    found = train(finder, lambda: place_error(finder, batch), steps=100, rate=3e-2)
+    assert found[-1]["beside"] < 0.3 * found[0]["beside"]

@@ -84,11 +84,11 @@ class FastCodec:
                 f"every in {SKIPS}; make the state from a portrait of this model's size."
             )
         graph = self._graph(latents.shape[1], every)
-        given = (latents, state.pixels, state.features_8, state.features_16, *state.memory, *told)
+        given = (latents, state.pixels, state.features_8, state.features_16, state.sheet, *state.memory, *told)
         rows = [graph(*(x[i : i + 1] for x in given)) for i in range(len(latents))]
-        frames, *memory = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*rows))
+        frames, sheet, *memory = (torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*rows))
         clip = frames.unflatten(0, (len(latents), -1)).permute(0, 1, 4, 2, 3)
-        state = state._replace(memory=tuple(memory))
+        state = state._replace(sheet=sheet, memory=tuple(memory))
         return self.model.draw_closer(clip, state, motion, every, self._draw), state
 
     def _told(self, latents: Tensor, state: DecodeState, motion: Tensor | None) -> tuple[Tensor, ...]:
@@ -119,6 +119,7 @@ def decoder_graph(codec: VideoVAE, size: int, time: int, every: int) -> ov.Model
         (1, 3, size, size),
         (1, c.reference_width_8, size // 8, size // 8),
         (1, c.reference_width_16, coarse, coarse),
+        (1, codec.sheet_channels, size // 4, size // 4),
         *[(1, c.trunk_width, coarse, coarse)] * c.trunk_blocks,
         *([(1, codec.palette.width(c.reference_width_16))] if codec.palette else []),
         *([(1, time, FRAMES_PER_LATENT, c.motion_dim)] if c.motion_dim else []),

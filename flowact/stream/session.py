@@ -151,7 +151,7 @@ class Session:
     def decode(self, chunk: Chunk, every: int = 1) -> NDArray[np.uint8]:
         """The pictures of a finished chunk of T latent frames: uint8 RGB [4T, H, W, 3].
 
-        Only every `every`-th is painted, 1 or 2, and shown so many times.
+        Only every `every`-th is made, 1 or 2, and shown so many times.
         """
         with self.avatar.computing():
             latents = self.avatar.anchor.absolute(chunk.latents.float(), self._rest)

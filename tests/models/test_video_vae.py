@@ -219,7 +219,7 @@ def test_a_told_decoder_with_a_close_up_streams_too(clip):
         assert (pictures - whole).abs().max() > 1e-3
         assert (pictures - plain).abs().max() > 1e-3
     half, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 0]), motion, every=2)
-    torch.testing.assert_close(half, whole[:, ::2], atol=1e-5, rtol=0)
+    torch.testing.assert_close(half, whole[:, 1::2], atol=1e-5, rtol=0)
     untold, _ = codec.decode(latents, codec.initial_decode_state(clip[:, 0]))
     assert torch.equal(untold, codec.layers(latents, codec.initial_decode_state(clip[:, 0]), None)[0].pixels)
 
@@ -278,7 +278,10 @@ def test_a_window_sees_its_part_of_the_common_flow_and_of_the_arms():
     told = teller(motion, palette, part, 64)
     assert told.arms_4.shape == (12, 6, 16, 16)
     torch.testing.assert_close(told.common, teller.flow(motion, part, 8).flatten(0, 2) * 64)
-    assert torch.equal(told.every(2).common, told.common[::2])
+    second = told.every(2)
+    assert torch.equal(second.common, told.common[1::2])
+    assert torch.equal(second.arms_4, told.arms_4[1::2])
+    assert torch.equal(second.motion, motion[:, :, 1::2])
     arms, coloured = (x.unflatten(0, (3, 4)) for x in (told.arms_4, told.coloured_arms()))
     assert torch.equal(coloured[:, :, :6], arms)
     skin = Palette.skin(palette)[:, None, :, None, None]
@@ -294,6 +297,34 @@ def test_a_common_flow_moves_the_portrait_before_anything_is_learnt(clip):
     motion[..., 0] = 1
     state = codec.initial_decode_state(clip[:, 0])
     moved = codec.layers(latents, state, motion)[0].moved
-    torch.testing.assert_close(moved[..., :-2], clip[:, :1, ..., 2:].expand(-1, 4, -1, -1, -1), atol=1e-4, rtol=0)
+    by_two, by_one = clip[:, :1, ..., 2:], clip[:, :1, ..., 1:]
+    torch.testing.assert_close(moved[:, 1:, ..., :-2], by_two.expand(-1, 3, -1, -1, -1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved[:, :1, ..., :-1], by_one, atol=1e-4, rtol=0, msg="half way from rest")
     half = codec.layers(latents, state, motion, every=2)[0].moved
-    torch.testing.assert_close(half, moved[:, ::2])
+    torch.testing.assert_close(half, moved[:, 1::2])
+
+
+@torch.no_grad()
+def test_a_picture_between_two_is_moved_half_as_far_not_a_mean_of_both():
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, field_grid=8)).eval()
+    codec.teller.field[0, 0] = 16.0  # of 256: four of these 64 pixels
+    portrait = torch.full((1, 3, SIZE, SIZE), -1.0)
+    portrait[..., 40] = 1.0  # a line
+    motion = torch.zeros(1, 2, 4, MOTION_WIDTH)
+    motion[:, 1, :, 0] = 1
+    clip = codec.layers(torch.zeros(1, 2, 8, 4, 4), codec.initial_decode_state(portrait), motion)[0].moved
+    assert clip[0, :, 0, 30].argmax(-1).tolist() == [40, 40, 40, 40, 38, 36, 36, 36]
+    torch.testing.assert_close(clip[0, 4, 0, 30].amax(), clip[0, 5, 0, 30].amax(), atol=0.05, rtol=0)
+    amid = codec.layers(torch.zeros(1, 1, 8, 4, 4), codec.initial_decode_state(portrait).amid(), motion[:, 1:])[0].moved
+    assert torch.equal(amid[:, 0], amid[:, 1])
+
+
+def test_a_moved_picture_keeps_its_edges():
+    board = torch.zeros(1, 1, 16, 16)
+    board[..., ::2] = 1
+    flow = torch.zeros(1, 2, 16, 16)
+    flow[:, 0] = 0.25
+    sharp, soft = (warp(board, flow, 16, is_sharp=how) for how in (True, False))
+    assert sharp[..., 4:-4].std() > 1.2 * soft[..., 4:-4].std()
+    torch.testing.assert_close(warp(board, torch.zeros_like(flow), 16, is_sharp=True), board, atol=1e-6, rtol=0)

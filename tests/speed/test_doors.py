@@ -132,7 +132,7 @@ def test_pictures(eager: Avatar, fast: Doors, portrait: np.ndarray, bound: float
             wanted, shown = (torch.from_numpy(to_frames(clip[0])) for clip in (expected, got))
             assert shown.shape == wanted.shape
             assert error(shown, wanted) < (0.1 if fast.backbone.precision == "bf16" else 1e-3)
-            assert all(error(x, y) < bound for x, y in zip(b.memory, a.memory))
+            assert all(error(x, y) < bound for x, y in zip((b.sheet, *b.memory), (a.sheet, *a.memory)))
 
 
 def test_rows_of_a_batch_are_decoded_each_alone(fast: Doors, portrait: np.ndarray, eager: Avatar) -> None:
@@ -142,12 +142,17 @@ def test_rows_of_a_batch_are_decoded_each_alone(fast: Doors, portrait: np.ndarra
     latents = torch.randn(2, 1, eager.codec.config.latent_channels, portrait.shape[0] // 16, portrait.shape[0] // 16)
     motion = given(eager, 2, 1).motion
     with torch.inference_mode():
-        both, after = fast.codec.decode(latents, fast.codec.initial_decode_state(pixels), motion)
+        begin = fast.codec.initial_decode_state(pixels)
+        both, after = fast.codec.decode(latents, begin, motion)
         for i in range(2):
-            state = fast.codec.initial_decode_state(pixels[i : i + 1])
+            # Not looked at anew: of one portrait and of two, sums may be rounded otherwise.
+            parts = {name: x[i : i + 1] for name, x in begin._asdict().items() if name != "memory"}
+            state = begin._replace(memory=tuple(x[i : i + 1] for x in begin.memory), **parts)
             alone, one = fast.codec.decode(latents[i : i + 1], state, motion[i : i + 1])
-            assert torch.equal(both[i], alone[0])
+            # Close-ups of both are drawn at once, and sums of other sizes may round otherwise.
+            assert (both[i].int() - alone[0].int()).abs().max() <= 1
             assert torch.equal(after.memory[0][i], one.memory[0][0])
+            assert torch.equal(after.sheet[i], one.sheet[0])
 
 
 def test_close_ups_are_drawn_on_what_a_graph_drew(

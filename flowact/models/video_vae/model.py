@@ -4,11 +4,13 @@
                ^                      |
                |                      v
     portrait -> REFERENCE ENCODER -> TRUNK  (1/16, latent rate, looks one latent frame back) <- motion, if told
-                   |                  | 4 frames each
+                   |                  | 2 pictures each, the second and the fourth
                    |                  v
                    +-- features -> warp by the coarse flow -> PAINTER at 1/8
                    |                                            v
-                   +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> mask * warped + (1 - mask) * painted
+                   +-- pixels ---> warp by the fine flow ---> PAINTER at 1/4 -> sheets: flow, paint, mask
+                   |                                            v            +-> and half way between every two
+                   +-- pixels ---> warp by the sheets' flow -> mask * warped + (1 - mask) * paint
                    |                                            v
                    +-- pixels ---------------------------> CLOSE-UPS at 1/2 of mouth and hands, if told
 
@@ -37,6 +39,15 @@ from flowact.models.video_vae.told import ARM_MAPS, SKIN_MAPS, Palette, Teller, 
 from flowact.models.video_vae.warp import enlarge, warp
 
 Memory = tuple[Tensor, ...]
+PAINTED = 2
+"""Of the four pictures of a latent frame so many are painted, the second and the fourth; see docs/decisions/0018."""
+STEP = FRAMES_PER_LATENT // PAINTED
+SHEET_MASK = 16
+SHEET = 2 + 3 * 16 + SHEET_MASK
+"""Channels of a sheet: a picture before it is laid, at a quarter of its size; the flow in pixels, then phases of paint
+and of the mask before its sigmoid."""
+_AT_REST = 4.0
+"""A mask that shows the portrait: before the first picture nobody has moved."""
 
 
 class EncodeState(NamedTuple):
@@ -61,6 +72,8 @@ class DecodeState(NamedTuple):
         features_16: [B, C, H/16, W/16], compared with the latents to find the flow.
         palette: [B, P] the portrait's colours; P is 0 for a decoder that cannot be told of motion.
         mouth: [B, 2] where the mouth is, column and row in shares of the picture; [B, 0] where nobody asks.
+        sheet: [B, SHEET, H/4, W/4] of the last picture: the next one lies half way between it and one that is painted.
+            [B, 0, H/4, W/4] where it is not known, in parts of clips: the next one is then as the one after it.
         memory: per causal block, [B, C, H/16, W/16].
     """
 
@@ -69,7 +82,12 @@ class DecodeState(NamedTuple):
     features_16: Tensor
     palette: Tensor
     mouth: Tensor
+    sheet: Tensor
     memory: Memory
+
+    def amid(self) -> DecodeState:
+        """The same for clips that are cut out of longer ones: what came before is not known."""
+        return self._replace(sheet=self.sheet[:, :0])
 
 
 class Layers(NamedTuple):
@@ -89,6 +107,12 @@ class Layers(NamedTuple):
     def pixels(self) -> Tensor:
         """The clip [B, F, 3, H, W]."""
         return torch.lerp(self.painted, self.moved, self.mask)
+
+    @staticmethod
+    def of(sheets: Tensor, moved: Tensor) -> Layers:
+        """Of sheets [B, F, SHEET, H/4, W/4], and the portrait where their flow takes it."""
+        painted, mask = F.pixel_shuffle(sheets[:, :, 2:], 4).split([3, 1], 2)
+        return Layers(painted, moved, mask.sigmoid())
 
 
 class Encoder(nn.Module):
@@ -144,13 +168,13 @@ class Trunk(nn.Module):
         palette = Palette.width(c.reference_width_16)
         self.told_16 = Told(c.trunk_width, FRAMES_PER_LATENT, c.told_width_16, palette) if c.motion_dim else None
         self.coarse = nn.ModuleList(CausalBlock(c.trunk_width) for _ in range(c.trunk_blocks))
-        self.unfold = conv(c.trunk_width, FRAMES_PER_LATENT * 4 * c.frame_width_8, 1)
+        self.unfold = conv(c.trunk_width, PAINTED * 4 * c.frame_width_8, 1)
         self.told_8 = Told(c.frame_width_8, 1, c.told_width_8, palette) if c.motion_dim else None
 
     def forward(
         self, latents: Tensor, features_16: Tensor, memory: Memory, told: Telling | None
     ) -> tuple[Tensor, Memory]:
-        """Latents [B, T, C, h, w], and the portrait, to frame features [B*4T, D, 2h, 2w]."""
+        """Latents [B, T, C, h, w], and the portrait, to features of the pictures that are painted [B*2T, D, 2h, 2w]."""
         beside = features_16[:, None].expand(-1, latents.shape[1], -1, -1, -1).to(latents.dtype)
         x = torch.cat([latents, beside], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x = self.enter(x)
@@ -158,14 +182,15 @@ class Trunk(nn.Module):
             arms = F.avg_pool2d(told.arms_4, 4).unflatten(0, (-1, FRAMES_PER_LATENT)).flatten(1, 2)
             x = self.told_16(x, told.motion.flatten(0, 1), arms, told.palette)
         x, memory = _look_back(self.coarse, x, memory)
-        x = F.pixel_shuffle(self.unfold(x).unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(0, 1), 2)
+        x = F.pixel_shuffle(self.unfold(x).unflatten(1, (PAINTED, -1)).flatten(0, 1), 2)
         if self.told_8 is not None and told is not None:
+            told = told.every(STEP)
             x = self.told_8(x, told.motion.flatten(0, 2)[:, None], F.avg_pool2d(told.arms_4, 2), told.palette)
         return x, memory
 
 
 class Painter(nn.Module):
-    """Frame features and the portrait to pixels: what can be moved is moved, what is new is painted."""
+    """Frame features and the portrait to sheets: what can be moved is moved, what is new is painted."""
 
     def __init__(self, config: VideoVAEConfig) -> None:
         super().__init__()
@@ -185,8 +210,10 @@ class Painter(nn.Module):
         with torch.no_grad():
             self.head.bias[48:] = 2.0  # the first output is the unmoved portrait: training starts from the copy
 
-    def forward(self, x: Tensor, state: DecodeState, told: Telling | None) -> Layers:
-        """Frame features [B*F, D, H/8, W/8] to layers of B clips of F frames in float32."""
+    def forward(self, x: Tensor, state: DecodeState, told: Telling | None) -> tuple[Tensor, Tensor]:
+        """Features of F pictures [B*F, D, H/8, W/8], and what is told of these, to their sheets
+        [B*F, SHEET, H/4, W/4] and the portrait where they move it [B*F, 3, H, W], both float32.
+        """
         width = state.pixels.shape[-1]
         flow = self.coarse_flow(x) * self.reach_px
         if self.trust is not None and told is not None:
@@ -195,15 +222,12 @@ class Painter(nn.Module):
         x = self.fine_8(self.join_8(_beside(x, moved)))
         x = F.pixel_shuffle(self.up(x), 2)
         flow = enlarge(flow, 2) + self.fine_flow(x) * self.reach_px
-        # Pixels are warped at full resolution: at 1/4 a shift of two pixels would average pixels four apart.
-        moved = warp(state.pixels, enlarge(flow, 4), width)
+        moved = move(state.pixels, flow)
         x = self.join_4(_beside(x, F.pixel_unshuffle(moved, 4).to(x.dtype)))
         if self.arms is not None and told is not None:
             x = x + self.arms(told.coloured_arms().to(x.dtype))
         x = self.fine_4(x)
-        painted, mask = F.pixel_shuffle(self.head(x).float(), 4).split([3, 1], 1)
-        layers = painted, moved, mask.sigmoid()
-        return Layers(*(layer.unflatten(0, (len(state.pixels), -1)) for layer in layers))
+        return torch.cat([flow, self.head(x).float()], 1), moved
 
 
 class VideoVAE(nn.Module):
@@ -211,7 +235,14 @@ class VideoVAE(nn.Module):
 
     Latents leave the encoder with zero mean and unit variance per channel: batch statistics in training, a fixed
     affine map in eval mode. There is no KL term; noise on the latents in training keeps them smooth.
+
+    Class attributes:
+        step: of so many pictures one is painted.
+        sheet_channels: of `DecodeState.sheet`.
     """
+
+    step = STEP
+    sheet_channels = SHEET
 
     def __init__(self, config: VideoVAEConfig | None = None) -> None:
         super().__init__()
@@ -252,7 +283,9 @@ class VideoVAE(nn.Module):
         mouth = features_16.new_zeros(len(features_16), 0)
         if self.mouth_finder is not None:
             mouth = self.mouth_finder(features_16)
-        return DecodeState(reference_pixels, features_8, features_16, palette, mouth, memory)
+        sheet = features_8.new_zeros(len(features_8), SHEET, *_sides(features_8, 2), dtype=torch.float32)
+        sheet[:, -SHEET_MASK:] = _AT_REST
+        return DecodeState(reference_pixels, features_8, features_16, palette, mouth, sheet, memory)
 
     def look(self, reference_pixels: Tensor) -> Tensor:
         """Portrait [B, 3, H, W] in -1..1 to its look [B, C, H/16, W/16], unit variance: where face and mouth are."""
@@ -294,8 +327,7 @@ class VideoVAE(nn.Module):
             state: what came before.
             motion: [B, T, 4, M] what moved since the portrait (`core.motion.seen_from`), for a decoder that can be
                 told; None tells nothing.
-            every: of each latent frame's four pictures only every `every`-th is painted, 1 or 2; the state after is
-                the same.
+            every: 2 leaves those pictures out that lie half way between two others; the state after is the same.
 
         Raises:
             ShapeError: the latents do not fit the portrait in `state` or the codec's channels.
@@ -317,7 +349,7 @@ class VideoVAE(nn.Module):
         """
         if motion is None:
             return clip
-        motion, draw = motion[:, :, ::every].flatten(1, 2), draw or {}
+        motion, draw = motion[:, :, every - 1 :: every].flatten(1, 2), draw or {}
         if self.mouth is not None and self.teller is not None:
             shots = mouth_shots(state.mouth, self.teller.follow(state.mouth, motion), motion)
             clip = self.mouth.redraw(clip, state.pixels, shots, draw.get("mouth"))
@@ -348,12 +380,15 @@ class VideoVAE(nn.Module):
         told = None
         if self.teller is not None and motion is not None:
             told = self.teller(motion, state.palette, window, state.pixels.shape[-1])
-        frames, memory = self.trunk(latents, state.features_16, state.memory, told)
-        if every > 1:
-            frames = frames[::every].contiguous(memory_format=torch.channels_last)
-            told = None if told is None else told.every(every)
-        layers: Layers = self.painter(frames, state, told)
-        return layers, state._replace(memory=memory)
+        x, memory = self.trunk(latents, state.features_16, state.memory, told)
+        drawn = self.painter(x, state, None if told is None else told.every(STEP))
+        sheets, moved = (y.unflatten(0, (len(latents), -1)) for y in drawn)
+        state, last = state._replace(sheet=sheets[:, -1], memory=memory), state.sheet
+        if every == 1:
+            between = halfway(last, sheets)
+            passed = move(state.pixels, between[:, :, :2].flatten(0, 1)).unflatten(0, moved.shape[:2])
+            sheets, moved = alternate(between, sheets), alternate(passed, moved)
+        return Layers.of(sheets, moved), state
 
     def _see(self, reference_pixels: Tensor) -> tuple[Tensor, Tensor]:
         if reference_pixels.ndim != 4 or reference_pixels.shape[1] != 3:
@@ -364,6 +399,27 @@ class VideoVAE(nn.Module):
         _check_sides(*reference_pixels.shape[-2:])
         features: tuple[Tensor, Tensor] = self.reference_encoder(reference_pixels)
         return features
+
+
+def move(pixels: Tensor, flow_4: Tensor) -> Tensor:
+    """The portraits [B, 3, H, W] where flows [B*F, 2, H/4, W/4] take them, [B*F, 3, H, W].
+
+    Pixels are warped at full resolution: at 1/4 a shift of two pixels would average pixels four apart.
+    """
+    return warp(pixels, enlarge(flow_4, 4), pixels.shape[-1], is_sharp=True)
+
+
+def halfway(last: Tensor, sheets: Tensor) -> Tensor:
+    """Half way between each of the sheets [B, F, ...] and the one before it, of which the first is `last`
+    (`DecodeState.sheet`).
+    """
+    first = last[:, None] if last.shape[1] else sheets[:, :1]
+    return (torch.cat([first, sheets[:, :-1]], 1) + sheets) / 2
+
+
+def alternate(first: Tensor, second: Tensor) -> Tensor:
+    """[B, F, ...] and [B, F, ...] in turn, [B, 2F, ...]."""
+    return torch.stack([first, second], 2).flatten(1, 2)
 
 
 def _blank(features_16: Tensor, channels: int, count: int) -> Memory:

@@ -114,8 +114,9 @@ class Telling(NamedTuple):
     common: Tensor
 
     def every(self, step: int) -> Telling:
-        """Of pictures only every `step`-th; the motion is whole."""
-        return self._replace(arms_4=self.arms_4[::step], common=self.common[::step])
+        """Of every `step`-th picture alone: of each latent frame its last, and those `step` before."""
+        first = step - 1
+        return Telling(self.motion[:, :, first::step], self.palette, self.arms_4[first::step], self.common[first::step])
 
     def coloured_arms(self) -> Tensor:
         """The arms, and once more in the colour of the skin: [N, ARM_MAPS + SKIN_MAPS, H/4, W/4]."""

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def warp(source: Tensor, flow_px: Tensor, picture_width: int) -> Tensor:
-    """Sample `source` where the flow points (backward warp, bilinear, the border repeated outside).
+def warp(source: Tensor, flow_px: Tensor, picture_width: int, is_sharp: bool = False) -> Tensor:
+    """Sample `source` where the flow points (backward warp, the border repeated outside).
 
     Always computed in float32: bfloat16 has 8 bits, too few to address a pixel of a 256-wide picture.
 
@@ -16,6 +16,7 @@ def warp(source: Tensor, flow_px: Tensor, picture_width: int) -> Tensor:
         source: [B, C, h, w], at any scale of the picture.
         flow_px: [B*F, 2, h, w], x and y displacement in pixels of the full picture, zero = stay.
         picture_width: width of the full picture in pixels, which fixes the scale of `source`.
+        is_sharp: bicubic, not bilinear: a picture moved by half a pixel keeps its edges, and may overshoot a little.
 
     Returns:
         [B*F, C, h, w] float32.
@@ -32,7 +33,8 @@ def warp(source: Tensor, flow_px: Tensor, picture_width: int) -> Tensor:
     )
     # One copy of the source per frame lets the CPU kernel, which is parallel over the batch only, use every core.
     copies = source.float()[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-    return F.grid_sample(copies, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    mode = "bicubic" if is_sharp else "bilinear"
+    return F.grid_sample(copies, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def enlarge(flow_px: Tensor, factor: int) -> Tensor:

@@ -112,7 +112,7 @@ class CodecObjective(nn.Module):
         regions = region_masks(batch, *clip.shape[-2:])
         latents, _ = codec.encode(to_pixels(batch["seen"]), codec.initial_encode_state(reference))
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
-        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference))
+        decoded, _ = codec.decode(noisy, codec.initial_decode_state(reference).amid())
         decoded = decoded.float()
 
         loss, metrics = picture_error(decoded, clip, reference, regions, self.config)
@@ -163,7 +163,7 @@ class DecoderObjective(nn.Module):
         latents = batch["latents"].float()
         noisy = latents + self.config.latent_noise * torch.randn_like(latents)
         motion, window = batch["motion"].float(), batch["window"].float()
-        state = codec.initial_decode_state(reference, to_pixels(batch["portrait"]))
+        state = codec.initial_decode_state(reference, to_pixels(batch["portrait"])).amid()
         layers, _ = codec.layers(noisy, state, motion, window=window)
         decoded = layers.pixels
         regions = region_masks(batch, *clip.shape[-2:]) | {"hands": _arm_mask(motion, window, clip.shape[-1])}

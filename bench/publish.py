@@ -97,7 +97,7 @@ def _live_headlines(live: dict[str, Any], command: str) -> Iterator[tuple[str, s
 
 
 def _page_headlines() -> Iterator[tuple[str, str, str]]:
-    """The two measurements that have commands of their own."""
+    """The two measurements that have commands of their own, and say themselves when and on what."""
     pages, soaks = (read_rows(RESULTS / name) for name in _OTHER_KINDS)
     if pages:
         page = pages[-1]
@@ -107,11 +107,17 @@ def _page_headlines() -> Iterator[tuple[str, str, str]]:
             ("interrupt_to_silence_s", "the same: interruption to silence"),
             ("open_to_first_frame_s", "the same: opened to first picture"),
         ):
-            yield what, f"p50 {page[key]['p50']:.2f}, p95 {page[key]['p95']:.2f} s", "python -m bench.live_page"
+            figure = f"p50 {page[key]['p50']:.2f}, p95 {page[key]['p95']:.2f} s"
+            yield what, f"{figure}; {_of(page['date'], page)}", "python -m bench.live_page"
     if soaks:
         soak = soaks[-1]
         figure = f"{soak['rss_after_warm_up_mb']:.0f} MB after warm-up, {soak['rss_at_end_mb']:.0f} MB at the end"
-        yield f"a visited server, {soak['seconds'] / 60:.0f} min", figure, "python -m bench.soak"
+        what = f"a visited server, {soak['seconds'] / 60:.0f} min"
+        yield what, f"{figure}; {_of(soak['at'], soak)}", "python -m bench.soak"
+
+
+def _of(at: str, row: Row) -> str:
+    return f"{at[:10]}, {row['machine']['cpu']}"
 
 
 def _told(row: Row) -> str:

@@ -32,7 +32,7 @@ from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_
 from recipes.encode import run_model
 from recipes.nano import BANK, CODEC_DOORS, DECODER_OUTER, Loss, served
 
-MOUTH = CloseupConfig(side_px=80, blocks_4=4)
+MOUTH = CloseupConfig(side_px=80)
 HAND = CloseupConfig(side_px=128, width_4=64)
 ROWS: dict[Part, int] = {"mouth": 64, "hand": 24}
 """Squares in a batch."""

@@ -19,7 +19,7 @@ class LiveConfig:
         queue_s: longest speech that may wait.
     """
 
-    most_lead_ticks: int = 2 * FRAMES_PER_CHUNK
+    most_lead_ticks: int = 4 * FRAMES_PER_CHUNK
     margin_s: float = 0.06
     onset_ticks: int = 3 * FRAMES_PER_CHUNK + FRAMES_PER_LATENT
     reaction_pause_s: float = 1.0

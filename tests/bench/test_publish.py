@@ -118,6 +118,15 @@ def test_headlines_hide_nothing() -> None:
     assert told["film, file and all"].startswith("110 fps")
 
 
+def test_what_was_measured_elsewhere_says_where(project: Path) -> None:
+    spread = {"p50": 0.1, "p95": 0.2}
+    names = ("beep_minus_flash_s", "push_to_lips_s", "interrupt_to_silence_s", "open_to_first_frame_s")
+    page = {"date": "2026-01-01T00:00:00", "machine": {"cpu": "another"}} | dict.fromkeys(names, spread)
+    add_row(page, project / "results" / "live_page.jsonl")
+    told = {what: figure for what, figure, _ in headlines(parts())}
+    assert told["the same: speech given to lips"] == "p50 0.10, p95 0.20 s; 2026-01-01, another"
+
+
 def test_every_part_has_a_table_and_a_missing_one_none() -> None:
     sheets = {sheet.title: sheet for sheet in tables(MACHINE, parts())}
     assert len(sheets) == 7

@@ -142,7 +142,7 @@ def test_no_timing_of_the_engine_lets_old_speech_through(chunk_s: float, jitter:
 
 
 def test_half_a_shift_is_not_computed_for_nothing() -> None:
-    world = World(0.4, seed=2)
+    world = World(0.2, seed=2)
     spent: list[float] = []
     avatar: Any = world.session._avatar
     world.run(interruptions=3)

@@ -1,8 +1,8 @@
 """True mouths and hands, cut where they would be found in decoded frames: what close-ups are trained on.
 
 Nothing need be decoded for it. Around a hole a decoded frame looks like a true one, if softer, and in the hole of a
-hand nothing is seen. In that of a mouth a decoder that is unsure draws the mean of what may be, a little aside and in
-colours that are not quite right; so does `CloseupBatches`: the mean of mouths of the same seconds.
+hand nothing is seen. In that of a mouth a decoder that is unsure draws the mean of what may be; so does
+`CloseupBatches`: the mean of this mouth and of others of the same seconds.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ from flowact.train.stage import Batch, Place
 Part = Literal["mouth", "hand"]
 _OTHERS, _NEAR_FRAMES = 3, 15
 """How many other mouths are in a mean, and how far away in time."""
-_VEIL = (0.5, 1.0)
-"""How much of what is seen of a mouth is that mean: more, and the paint hears nothing of what the decoder knows of this
-frame; less, and it only sharpens what the decoder drew, wherever that is."""
 Numbers = NDArray[np.int64]
 
 
@@ -91,7 +88,6 @@ class CloseupBatches:
         rows: int = 64,
         beside_px: float = 2.0,
         tint: float = 0.15,
-        veil_tint: float = 0.25,
     ) -> None:
         """Batches of mouths or of hands.
 
@@ -106,10 +102,9 @@ class CloseupBatches:
             beside_px: deviation of the error with which mouths are found in portraits, and of that with which parts
                 are followed.
             tint: largest change of each colour channel's gain, drawn per square.
-            veil_tint: the same of the mean of mouths alone: decoders draw teeth bluish, and bluest on dark skin.
         """
         self.frames, self.store, self.stills, self.teller, self.closeup = frames, store, stills, teller, closeup
-        self.part, self.rows, self.beside_px, self.tint, self.veil_tint = part, rows, beside_px, tint, veil_tint
+        self.part, self.rows, self.beside_px, self.tint = part, rows, beside_px, tint
         self._hands = _seen_hands(store) if part == "hand" else np.zeros((0, 4), np.int64)
 
     def __call__(self, place: Place) -> Iterator[Batch]:
@@ -144,14 +139,9 @@ class CloseupBatches:
         stills, _ = self._cut(self._still(drawn), at_still, gains)
         seen = self._softened(true, rng)
         if self.part == "mouth":
-            aside = followed + self._error(rng, rows)
-            others = [self._neighbour(rng, drawn, mouth + found, aside, gains) for _ in range(_OTHERS)]
-            off = torch.from_numpy(1 + rng.uniform(-self.veil_tint, self.veil_tint, (rows, 3, 1, 1))).float()
-            veil = (self._softened(torch.stack(others).mean(0), rng) * off).clamp(0, 255)
-            share = torch.from_numpy(rng.uniform(*_VEIL, (rows, 1, 1, 1))).float()
-            with torch.no_grad():
-                hole = self.closeup.hole(shots.bones[:, 0]).cpu()
-            seen = seen.lerp(veil, share * hole)
+            others = [self._neighbour(rng, drawn, mouth + found, followed, gains) for _ in range(_OTHERS)]
+            share = torch.from_numpy(rng.uniform(0, 0.8, (rows, 1, 1, 1))).float()
+            seen = seen.lerp(self._softened(torch.stack(others).mean(0), rng), share)
         bones = (shots.bones[:, 0] * self.frames.frames.shape[1] - corners[:, None, None]) / self.closeup.side_px
         pictures = [seen, true, stills]
         if shots.is_mirrored:

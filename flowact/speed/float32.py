@@ -8,6 +8,8 @@ from pathlib import Path
 
 import openvino as ov
 
+from flowact.speed.graph import core
+
 _FLOW_CHANNELS = (1, 2)
 """Of convolutions that say how far a common flow is to be trusted, and of those that say where to move."""
 
@@ -35,7 +37,7 @@ def addresses_in_float32(model: ov.Model) -> ov.Model:
                     layer.insert(0 if layer.find("data") is None else 1, facts)
                 # Its name in OpenVINO; the CPU plugin obeys it for bfloat16 as well.
                 ET.SubElement(facts, "attribute", name="DisablePrecisionConversion", version="0", value="dynamic:f16")
-        return ov.Core().read_model(ET.tostring(root), path.with_suffix(".bin").read_bytes())
+        return core().read_model(ET.tostring(root), path.with_suffix(".bin").read_bytes())
 
 
 def _before(node: ov.Node) -> list[ov.Node]:

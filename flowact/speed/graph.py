@@ -85,11 +85,11 @@ class Maker:
         }
         if whole:
             settings["SNIPPETS_MODE"] = "DISABLE"
-        core, key = _core(), self._key(weights)
+        host, key = core(), self._key(weights)
         kept = self.cache.read(role, key)
         if kept is not None:
             try:
-                return Graph(core.import_model(kept, "CPU", settings))
+                return Graph(host.import_model(kept, "CPU", settings))
             except RuntimeError as error:
                 _LOG.warning("The kept graph %s cannot be loaded (%s); it is made again", role, error)
         with _MAKING:
@@ -97,7 +97,7 @@ class Maker:
             name = f"{role}-{weights}"
             if name not in self.traced:
                 self.traced[name] = trace_it()
-            compiled = core.compile_model(self.traced[name], "CPU", settings)
+            compiled = host.compile_model(self.traced[name], "CPU", settings)
             self._fresh.append((role, key, compiled))
             if self._keeps:
                 self.keep()
@@ -120,7 +120,7 @@ class Maker:
 
 
 @functools.cache
-def _core() -> ov.Core:
+def core() -> ov.Core:
     """One for the process, never let go. Each has a CPU plugin, which gives its thread another stack for signals, and
     the one before back when it goes. Of plugins that went in another order than they came, one gave back a stack that
     was there no more (OpenVINO 2026.4), and the next SIGTERM ended the process with a segmentation fault.

@@ -12,11 +12,10 @@ import typer
 from flowact.models.anchor import Anchor
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.mmdit.model import MMDiT
-from flowact.models.motion_codec import MotionCodec
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model
-from flowact.stream.avatar import Avatar, AvatarConfig
+from flowact.stream.avatar import Avatar, AvatarConfig, MotionParts
 from recipes import motion
 from recipes.encode import run_model
 from recipes.nano import (
@@ -62,7 +61,7 @@ def main(
         load_model(TextEncoder, run_model(runs, "text")),
         load_model(MMDiT, net / "backbone"),
         load_model(Anchor, net / "anchor"),
-        (load_model(MMDiT, moves / "motion"), load_model(MotionCodec, moves / "motion_codec")),
+        MotionParts.load(moves),
         torch.device("cpu"),
     )
     avatar.save_pretrained(out)

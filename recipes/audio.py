@@ -2,6 +2,7 @@
 
 python -m recipes.audio corpus FOLDER           two hours of speech with labels, no pictures: about a minute
 flowact train audio.hearing --data FOLDER --out RUN --device cpu
+flowact train audio.further --data FOLDER --out RUN --start-from weights/nano --device cpu
 python -m recipes.audio report FOLDER WEIGHTS   how well it hears new sentences of known and of strange voices
 """
 
@@ -14,6 +15,7 @@ from typing import Annotated
 import torch
 import typer
 
+from flowact.core.errors import ConfigError
 from flowact.models.audio.encoder import AudioEncoder
 from flowact.models.weights import load_model, save_model
 from flowact.train.data.hearing import CorpusConfig, HearingCorpus, make_corpus
@@ -47,8 +49,26 @@ def hearing(context: RunContext) -> list[Stage]:
     ]
 
 
+def further(context: RunContext) -> Stage:
+    """More of the second chapter for a model that starts from another: its backbone and its motion have learnt from
+    these features, so they are held where they are.
+    """
+    if context.start_from is None:
+        raise ConfigError("audio.further goes on from a model: pass --start-from, for example weights/nano.")
+    encoder, known = (load_model(AudioEncoder, context.start_from / "audio").to(context.device) for _ in range(2))
+    known.eval().requires_grad_(False)
+    return _chapter(context, encoder, "hearing", HearingAugment(), steps=1300, lr=1.5e-3, share=1.0, known=known)
+
+
 def _chapter(
-    context: RunContext, encoder: AudioEncoder, name: str, augment: HearingAugment, steps: int, lr: float, share: float
+    context: RunContext,
+    encoder: AudioEncoder,
+    name: str,
+    augment: HearingAugment,
+    steps: int,
+    lr: float,
+    share: float,
+    known: AudioEncoder | None = None,
 ) -> Stage:
     corpus = HearingCorpus.load(context.data / "train.npz")
     strange = HearingCorpus.load(context.data / "strange_voice.npz")
@@ -57,7 +77,7 @@ def _chapter(
         name=name,
         networks={"audio": encoder},
         make_batches=hearing_batches(corpus, augment, encoder.config.mel),
-        updates=(Update(("audio",), HearingObjective(encoder), optim=optim, ema_decay=None),),
+        updates=(Update(("audio",), HearingObjective(encoder, known=known), optim=optim, ema_decay=None),),
         train_steps=steps,
         minutes=None if context.minutes is None else context.minutes * share,
         evaluate=lambda step: measure_hearing(encoder, strange, degraded=True),

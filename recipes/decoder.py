@@ -16,11 +16,11 @@ from flowact.core.clock import CHUNKS_IN_STREAM
 from flowact.core.motion import MOTION_WIDTH
 from flowact.models.anchor import Anchor
 from flowact.models.mmdit.model import MMDiT
-from flowact.models.video_vae.closeup import Closeup
+from flowact.models.video_vae.closeup import Closeup, Part
 from flowact.models.video_vae.config import CloseupConfig
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.weights import load_model, save_model
-from flowact.train.data.closeups import CloseupBatches, Part, look_at_stills
+from flowact.train.data.closeups import CloseupBatches, look_at_stills
 from flowact.train.data.dreams import DreamBatches, Dreams, dream
 from flowact.train.data.flow import measure_common_flow
 from flowact.train.data.frames import FrameStore
@@ -32,10 +32,15 @@ from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_
 from recipes.encode import run_model
 from recipes.nano import BANK, CODEC_DOORS, DECODER_OUTER, Loss, served
 
-MOUTH = CloseupConfig(side_px=80)
-HAND = CloseupConfig(side_px=128, width_4=64)
-ROWS: dict[Part, int] = {"mouth": 64, "hand": 24}
+CLOSEUPS: dict[Part, CloseupConfig] = {
+    "eyes": CloseupConfig(side_px=96, width_4=40, width_2=24),
+    "mouth": CloseupConfig(side_px=80, blocks_4=4),
+    "hand": CloseupConfig(side_px=128, width_4=64),
+}
+ROWS: dict[Part, int] = {"eyes": 64, "mouth": 64, "hand": 24}
 """Squares in a batch."""
+VEIL_TINT: dict[Part, float] = {"eyes": 0.08, "mouth": 0.25, "hand": 0.0}
+"""How far off the colours of what was decoded may be: teeth are bluish."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 
@@ -69,25 +74,33 @@ def drawing(context: RunContext) -> Stage:
 
 
 def closeup(context: RunContext) -> list[Stage]:
-    """Mouths, then hands, painted into holes of true frames.
+    """Eyes, mouths and hands, painted into holes of true frames.
 
     The decoder is that of the run `decoder` beside `<out>`, or of the model to start from; the rest of it stays.
     """
     runs = context.out.parent
     folder = run_model(runs, "decoder") if context.start_from is None else context.start_from / "codec"
     net = _with_closeups(load_model(VideoVAE, folder)).to(context.device).eval()
-    teller, finder = net.teller, net.mouth_finder
+    teller, finders = net.teller, {"eyes": net.eyes_finder, "mouth": net.mouth_finder}
     assert teller is not None
-    assert finder is not None
     stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
     frames = {split: FrameStore.open(runs / "frames" / split) for split in stores}
     stills = {split: look_at_stills(net, frames[split], stores[split]) for split in stores}
 
-    def chapter(part: Part, closeup: Closeup | None) -> Stage:
-        assert closeup is not None
-        networks: dict[str, nn.Module] = {"closeup": closeup} | ({"finder": finder} if part == "mouth" else {})
+    def chapter(part: Part, closeup: Closeup) -> Stage:
+        finder = finders.get(part)
+        networks: dict[str, nn.Module] = {"closeup": closeup} | ({} if finder is None else {"finder": finder})
         batches = {
-            split: CloseupBatches(frames[split], stores[split], stills[split], teller, closeup, part, ROWS[part])
+            split: CloseupBatches(
+                frames[split],
+                stores[split],
+                stills[split],
+                teller,
+                closeup,
+                part,
+                ROWS[part],
+                veil_tint=VEIL_TINT[part],
+            )
             for split in stores
         }
         held_out = batches["val"](Place(seed=0))
@@ -95,7 +108,7 @@ def closeup(context: RunContext) -> list[Stage]:
 
         def learn(batch: Batch, step: int) -> Loss:
             loss, metrics = paint_error(closeup, batch)
-            if part == "hand":
+            if finder is None:
                 return loss, metrics
             beside, found = place_error(finder, batch)
             return loss + beside, metrics | found
@@ -105,7 +118,7 @@ def closeup(context: RunContext) -> list[Stage]:
             return {name: float(torch.stack([one[name] for one in found]).mean()) for name in found[0]}
 
         return Stage(
-            name=f"{part}s",
+            name=part.rstrip("s") + "s",
             networks=networks,
             make_batches=batches["train"],
             updates=(
@@ -116,13 +129,13 @@ def closeup(context: RunContext) -> list[Stage]:
                         lr=2e-3,
                         matrix_lr=0.02,
                         lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
-                        outer=("closeup.head.weight", *(["finder.*"] if part == "mouth" else [])),
+                        outer=("closeup.head.weight", *([] if finder is None else ["finder.*"])),
                     ),
                     ema_decay=0.99,
                 ),
             ),
             train_steps=10_000,
-            minutes=None if context.minutes is None else context.minutes / 2,
+            minutes=None if context.minutes is None else context.minutes / len(CLOSEUPS),
             evaluate=evaluate,
             evaluate_every=500,
             checkpoint_every=500,
@@ -131,13 +144,13 @@ def closeup(context: RunContext) -> list[Stage]:
             entry_points=("hole",),
         )
 
-    return [chapter("mouth", net.mouth), chapter("hand", net.hand)]
+    return [chapter(part, closeup) for part, closeup in net.closeups.items()]
 
 
 def _with_closeups(codec: VideoVAE) -> VideoVAE:
     """The codec with close-ups, new ones where it has none."""
-    mouth, hand = codec.config.mouth or MOUTH, codec.config.hand or HAND
-    net = VideoVAE(replace(codec.config, mouth=mouth, hand=hand))
+    sizes: dict[str, Any] = {part: getattr(codec.config, part) or size for part, size in CLOSEUPS.items()}
+    net = VideoVAE(replace(codec.config, **sizes))
     net.load_state_dict({**net.state_dict(), **codec.state_dict()})
     return net
 
@@ -155,8 +168,8 @@ def _stage(
     frames = {split: FrameStore.open(context.out.parent / "frames" / split) for split in stores}
     net = _told_of_motion(load_model(VideoVAE, begin), frames["train"], stores["train"]).to(context.device)
     for frozen in (
-        net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser, net.mouth_finder,
-        net.mouth, net.hand,
+        net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser,
+        net.eyes_finder, net.mouth_finder, *net.closeups.values(),
     ):  # fmt: skip
         if frozen is not None:
             frozen.requires_grad_(False)

@@ -13,6 +13,7 @@ from flowact.diffusion.levels import warp
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor, AnchorConfig
+from flowact.models.lips import Lips, LipsConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
@@ -41,7 +42,7 @@ def moving(context: RunContext) -> Stage:
     else:
         codec = load_model(MotionCodec, context.start_from / "motion_codec")
         net = load_model(MMDiT, context.start_from / "motion")
-    net = net.to(context.device)
+    net, lips = net.to(context.device), measured_lips(store)
     unchanged = Anchor(AnchorConfig(net.config.latent_channels, net.config.grid))
 
     def cutter_of(scores: LatentStore) -> WindowCutter:
@@ -65,7 +66,7 @@ def moving(context: RunContext) -> Stage:
         minutes=context.minutes,
         evaluate=lambda step: flow_report(net, judged),
         evaluate_every=500,
-        export=lambda folder: export(net, codec, folder),
+        export=lambda folder: export(net, codec, lips, folder),
         entry_points=("remember",),
     )
 
@@ -93,6 +94,13 @@ def measured_codec(store: LatentStore) -> MotionCodec:
     return codec
 
 
+def measured_lips(store: LatentStore) -> Lips:
+    """What lips do to speech, in a store of performances."""
+    lips = Lips(LipsConfig(store.audio.shape[-1]))
+    lips.measure(store.audio.flatten(0, 2).float(), motion_of(store).flatten(0, 2).float())
+    return lips
+
+
 def in_latents_of_motion(store: LatentStore, codec: MotionCodec) -> LatentStore:
     """A store of performances with latents of the codec in place of motion itself."""
     latents = codec.encode(motion_of(store).float()).half()[:, None]
@@ -105,7 +113,8 @@ def motion_of(store: LatentStore) -> Tensor:
     return store.latents[:, 0].flatten(2).unflatten(-1, (FRAMES_PER_LATENT, -1))
 
 
-def export(net: MMDiT, codec: MotionCodec, folder: Path) -> None:
-    """Write the network for motion and the codec that it was trained with."""
+def export(net: MMDiT, codec: MotionCodec, lips: Lips, folder: Path) -> None:
+    """Write the network for motion, the codec that it was trained with, and lips."""
     save_model(net, net.config, folder / "motion", torch.bfloat16)
     save_model(codec, codec.config, folder / "motion_codec", torch.float32)
+    save_model(lips, lips.config, folder / "lips", torch.float32)

@@ -14,7 +14,7 @@ from bench.subject import load_avatar
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
-from flowact.stream.avatar import Avatar
+from flowact.stream.avatar import Avatar, MotionParts
 
 HEIGHT, WIDTH = 480, 832
 
@@ -40,7 +40,7 @@ def measure(model: str | None, runtime: str, seconds: float) -> dict[str, Any]:
         small.text,
         MMDiT(replace(shape, grid=grid)),
         Anchor(AnchorConfig(shape.latent_channels, grid)),
-        (networks["motion"], networks["motion_codec"]) if "motion" in networks else None,
+        MotionParts(networks["motion"], networks["motion_codec"], networks["lips"]) if "motion" in networks else None,
         small.device,
     )
     with tempfile.TemporaryDirectory(prefix="flowact-bench-") as folder:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from flowact.core.clock import FRAMES_PER_CHUNK, FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.device import choose_device, choose_precision
-from flowact.core.motion import seen_from
 from flowact.evaluate.judge_data import Entry, choose, index_shards
 from flowact.evaluate.judges import Judges
 from flowact.evaluate.looking import Float, Frames
@@ -88,7 +87,7 @@ def evaluate_codec(
 
 def code(codec: VideoVAE, frames: Frames, tracks: dict[str, Float]) -> tuple[Frames, list[float]]:
     """Encode a clip [F, H, W, 3] with its first frame as portrait, decode it by chunks; F is cut to whole chunks. A
-    decoder that can be told what the body does is told the truth of the clip's `tracks`.
+    decoder that can be told what the body does is told the truth of the clip's `tracks`, and how its portrait stands.
 
     Returns:
         The decoded frames, and the seconds that decoding each chunk took.
@@ -97,12 +96,12 @@ def code(codec: VideoVAE, frames: Frames, tracks: dict[str, Float]) -> tuple[Fra
     precision = choose_precision(device)
     latents = encode(codec, frames[: len(frames) // FRAMES_PER_CHUNK * FRAMES_PER_CHUNK])
     motion = motion_on_picture(tracks, frames.shape[1])[: FRAMES_PER_LATENT * latents.shape[1]]
-    motion = seen_from(motion, motion[:1])
     motion = motion.unflatten(0, (-1, FRAMES_PER_LATENT))[None].to(device)
     made: list[Frames] = []
     seconds: list[float] = []
     with torch.inference_mode(), torch.autocast(device.type, precision, enabled=precision != torch.float32):
         state = codec.initial_decode_state(to_pixels(frames[None, :1], device)[:, 0])
+        state = state._replace(stance=motion[:, 0, 0, : state.stance.shape[1]])
         for chunk, told in zip(latents.split(LATENTS_PER_CHUNK, 1), motion.split(LATENTS_PER_CHUNK, 1)):
             begun = time.perf_counter()
             clip, state = codec.decode(chunk.float(), state, told)

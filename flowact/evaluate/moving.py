@@ -30,7 +30,7 @@ from flowact.studio.dataset import find_shards
 
 @dataclass(frozen=True)
 class _Moved:
-    """One clip: motion [F, M] as it was made and as it is in the score, F whole chunks, and the labels of the clip."""
+    """One clip: motion [F, M] as it was made and as it is in the score, and the labels of the clip."""
 
     made: Float
     true: Float
@@ -79,9 +79,10 @@ def move(avatar: Avatar, audio: Float, prompts: Sequence[TimedPrompt], chunks: i
 def _move(avatar: Avatar, entry: Entry, score: Score, seed: int) -> _Moved:
     files = entry.read((LABELS, SOUND, WORDS))
     true = pack_motion(decode_labels(files[LABELS]))
-    chunks = len(true) // FRAMES_PER_CHUNK
+    chunks = -(-len(true) // FRAMES_PER_CHUNK)
     made = move(avatar, decode_sound(files[SOUND]), prompts_of(json.loads(files[WORDS])), chunks, seed)
-    return _Moved(made, true[: len(made)], score)
+    # To the last frame: a stretch that is cut short is not judged.
+    return _Moved(made[: len(true)], true, score)
 
 
 def _lines(judges: Judges, rig: Rig, moved: Sequence[_Moved]) -> tuple[list[Line], dict[str, Any]]:

@@ -19,6 +19,7 @@ from flowact.core.types import Chunk, Conditions
 from flowact.diffusion.guidance import Guidance
 from flowact.diffusion.plan import DenoisePlan
 from flowact.memory.bank import BankConfig, MemoryBank
+from flowact.models.lips import Lips
 from flowact.models.motion_codec import MotionCodec
 from flowact.rollout.generate import Backbone, StreamState, shift
 
@@ -44,6 +45,7 @@ class Mover:
     Attributes:
         network: an `MMDiT` of one cell.
         codec: motion to its latents and back.
+        lips: what they do to the voice; the rest is imagined.
         plan: how motion is denoised, one chunk at a time.
         bank: sizes of the memory.
         guidance: how voice and prompt are made to count.
@@ -52,6 +54,7 @@ class Mover:
 
     network: Backbone
     codec: MotionCodec
+    lips: Lips
     plan: DenoisePlan
     bank: BankConfig
     guidance: Guidance
@@ -84,6 +87,7 @@ class Mover:
         # Before a stream begins the body stands as the portrait does: at rest.
         past = past * before.filled[:, -_LOOKED_BACK:, None, None]
         motion = _upright(_joined(past[:, -1, -1], made))
+        motion = self.lips.speak(motion, given.audio, given.audio_present)
         shown = _steadied(past, motion)
         return shown, before.commit(replace(done, latents=self.codec.encode(motion)))
 

@@ -17,7 +17,7 @@ from flowact.speed.graph import Graph, Maker, Shape, key_of, trace
 if TYPE_CHECKING:
     import openvino as ov
 
-    from flowact.models.video_vae.closeup import Closeup, Draw
+    from flowact.models.video_vae.closeup import Closeup, Draw, Part
     from flowact.models.video_vae.model import DecodeState, EncodeState, VideoVAE
 
 SKIPS = (1, 2)
@@ -35,8 +35,7 @@ class FastCodec:
         self._size, self._maker = size, maker
         self._key = key_of(_decoder(model, size, 1), size)
         self._graphs: dict[tuple[int, int], Graph] = {}
-        closeups = {"mouth": model.mouth, "hand": model.hand}
-        self._draw = {name: _drawing(name, closeup, maker) for name, closeup in closeups.items() if closeup is not None}
+        self._draw = {part: _drawing(part, closeup, maker) for part, closeup in model.closeups.items()}
         for time, every in ((LATENTS_PER_CHUNK, 1), (1, 1)):
             self._graph(time, every)
         if not maker.holds(_role(1, 2), self._key):
@@ -92,14 +91,14 @@ class FastCodec:
         return self.model.draw_closer(clip, state, motion, every, self._draw), state
 
     def _told(self, latents: Tensor, state: DecodeState, motion: Tensor | None) -> tuple[Tensor, ...]:
-        """What a graph takes last: palette and motion, if this decoder can be told."""
+        """What a graph takes last: palette and what moved, if this decoder can be told."""
         if not self.config.motion_dim:
             return ()
         expected = (*latents.shape[:2], FRAMES_PER_LATENT, self.config.motion_dim)
         if motion is None or motion.shape != expected:
             got = None if motion is None else tuple(motion.shape)
             raise ShapeError(f"FastCodec.decode: got motion {got}, expected {expected}; give that of the chunk.")
-        return state.palette, motion.float()
+        return state.palette, state.moved(motion.float())
 
     def _graph(self, time: int, every: int) -> Graph:
         """The graph for `time` latent frames, loaded at the first use."""
@@ -128,9 +127,9 @@ def decoder_graph(codec: VideoVAE, size: int, time: int, every: int) -> ov.Model
     return addresses_in_float32(trace(_decoder(codec, size, every), example, sizes))
 
 
-def _drawing(name: str, closeup: Closeup, maker: Maker) -> Draw:
+def _drawing(part: Part, closeup: Closeup, maker: Maker) -> Draw:
     """A close-up on a graph."""
-    graph = maker.graph(f"closeup-{name}", key_of(closeup), lambda: closeup_graph(closeup))
+    graph = maker.graph(f"closeup-{part}", key_of(closeup), lambda: closeup_graph(closeup))
 
     def draw(cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
         # A graph knows no inputs that are empty.

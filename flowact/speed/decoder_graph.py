@@ -24,7 +24,7 @@ class DecoderGraph(nn.Module):
 
     Args of `forward`: latents [1, T, C, h, w]; the portrait's pixels [1, 3, H, W] and features at 1/8 and 1/16; the
     last picture's sheet [1, SHEET, H/4, W/4]; per causal block its memory [1, C, h, w]; last, for a decoder that can be
-    told, palette [1, P] and motion [1, T, 4, M].
+    told, palette [1, P] and what moved since the portrait [1, T, 4, M].
     """
 
     base_8: Tensor

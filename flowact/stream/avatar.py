@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig
 from flowact.models.anchor import Anchor
 from flowact.models.audio.encoder import AudioEncoder
+from flowact.models.lips import Lips
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.motion_codec import MotionCodec
 from flowact.models.text.encoder import TextEncoder
@@ -39,6 +40,8 @@ DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "weights" / "nano"
 IDLE_SECONDS = 10.0
 DEFAULT_PROMPT = "a person talks to the camera"
 IDLE_PROMPT = "a person idles and looks at the camera"
+_MEASURED = ("anchor", "motion_codec", "lips")
+"""Parts that are kept in float32."""
 
 Audio = NDArray[np.float32] | Iterable[NDArray[np.float32]]
 
@@ -49,6 +52,23 @@ class TimedPrompt:
 
     start_s: float
     text: str
+
+
+class MotionParts(NamedTuple):
+    """What moves a body: the network that imagines motion, the codec of its latents, and lips."""
+
+    network: MMDiT
+    codec: MotionCodec
+    lips: Lips
+
+    @staticmethod
+    def load(folder: Path) -> MotionParts:
+        """Read the parts from their folders in `folder`; CheckpointError if one is missing or damaged."""
+        return MotionParts(
+            load_model(MMDiT, folder / "motion"),
+            load_model(MotionCodec, folder / "motion_codec"),
+            load_model(Lips, folder / "lips"),
+        )
 
 
 @dataclass(frozen=True)
@@ -138,7 +158,7 @@ class Avatar:
         text: TextEncoder,
         backbone: MMDiT,
         anchor: Anchor,
-        motion: tuple[MMDiT, MotionCodec] | None,
+        motion: MotionParts | None,
         device: torch.device,
     ) -> None:
         self.config, self.device = config, device
@@ -161,8 +181,8 @@ class Avatar:
             "anchor": self.anchor,
         }
         if motion is not None:
-            network, moves = (part.to(device).eval() for part in motion)
-            self._networks |= {"motion": network, "motion_codec": moves}
+            parts = {"motion": motion.network, "motion_codec": motion.codec, "lips": motion.lips}
+            self._networks |= {name: part.to(device).eval() for name, part in parts.items()}
         self.mover = self._mover(self._networks.get("motion"))
         self.runtime = Runtime.TORCH
         self.plan, self.guidance = config.plan, config.make_guidance(self.anchor.mouth)
@@ -205,9 +225,7 @@ class Avatar:
             load_model(TextEncoder, folder / "text"),
             backbone,
             load_model(Anchor, folder / "anchor"),
-            (load_model(MMDiT, folder / "motion"), load_model(MotionCodec, folder / "motion_codec"))
-            if backbone.config.motion_dim
-            else None,
+            MotionParts.load(folder) if backbone.config.motion_dim else None,
             choose_device(device),
         )
         avatar.use_runtime(runtime)
@@ -218,9 +236,7 @@ class Avatar:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, module in self.networks().items():
-            save_model(
-                module, module.config, folder / name, torch.float32 if name in ("anchor", "motion_codec") else dtype
-            )
+            save_model(module, module.config, folder / name, torch.float32 if name in _MEASURED else dtype)
         index = {"library": "flowact", "avatar": config_to_json(self.config)}
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -270,8 +286,8 @@ class Avatar:
         if network is None:
             return None
         c = self.config
-        codec = self._networks["motion_codec"]
-        return Mover(network, codec, c.motion_plan, c.motion_bank, c.make_motion_guidance(), c.motion_noise_scale)
+        codec, lips = self._networks["motion_codec"], self._networks["lips"]
+        return Mover(network, codec, lips, c.motion_plan, c.motion_bank, c.make_motion_guidance(), c.motion_noise_scale)
 
     def read(self, prompt: str) -> Tensor:
         """Tokens of a behaviour prompt, [1, L, Dt]; the last few prompts are remembered."""

@@ -4,14 +4,14 @@ import torch
 from flowact.core.errors import ConfigError
 from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, aim_hands, hand_bones, motion_slice
 from flowact.models.video_vae.closeup import (
+    FACE_NUMBERS,
     HAND_NUMBERS,
-    MOUTH_NUMBERS,
     Closeup,
-    MouthFinder,
+    Finder,
     cut,
+    face_shots,
     hand_shots,
     mirrored,
-    mouth_shots,
     paste,
 )
 from flowact.models.video_vae.config import CloseupConfig
@@ -30,13 +30,13 @@ def awake(closeup: Closeup) -> Closeup:
 @pytest.fixture
 def mouth() -> Closeup:
     torch.manual_seed(0)
-    return awake(Closeup(SMALL, of_bones=False))
+    return awake(Closeup("mouth", SMALL))
 
 
 @pytest.fixture
 def hand() -> Closeup:
     torch.manual_seed(0)
-    return awake(Closeup(SMALL, of_bones=True))
+    return awake(Closeup("hand", SMALL))
 
 
 def raised(rows: int, frames: int) -> torch.Tensor:
@@ -70,7 +70,7 @@ def test_only_what_is_seen_is_drawn_again_and_by_what_is_told(mouth: Closeup) ->
     clip, portrait = torch.rand(2, 3, 3, 128, 128) * 2 - 1, torch.rand(2, 3, 128, 128) * 2 - 1
     places = torch.full((2, 3, 2), 0.5)
     places[1] = 0.95  # at the border of the picture
-    shots = mouth_shots(torch.full((2, 2), 0.5), places, torch.randn(2, 3, MOUTH_NUMBERS))
+    shots = face_shots(torch.full((2, 2), 0.5), places, torch.randn(2, 3, FACE_NUMBERS))
     before = clip.clone()
     made = mouth.redraw(clip, portrait, shots)
     assert torch.equal(clip, before), "the pictures given are not touched"
@@ -105,7 +105,7 @@ def test_what_was_decoded_in_the_hole_does_not_matter_to_a_hand(hand: Closeup) -
 
 @torch.no_grad()
 def test_a_mouth_is_painted_over_what_was_decoded(mouth: Closeup) -> None:
-    one, stills, numbers = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 3, SIDE, SIDE), torch.randn(1, MOUTH_NUMBERS)
+    one, stills, numbers = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 3, SIDE, SIDE), torch.randn(1, FACE_NUMBERS)
     bones = torch.zeros(1, 0, 2, 2)
     made, hole = mouth(one, stills, numbers, bones), mouth.hole(bones)
     middle = (slice(None), slice(None), slice(36, 44), slice(36, 44))
@@ -119,7 +119,7 @@ def test_a_mouth_is_painted_over_what_was_decoded(mouth: Closeup) -> None:
 @torch.no_grad()
 def test_bytes_are_drawn_as_numbers_are(mouth: Closeup) -> None:
     clip = torch.randint(0, 256, (1, 2, 3, 96, 96), dtype=torch.uint8)
-    shots = mouth_shots(torch.full((1, 2), 0.5), torch.full((1, 2, 2), 0.5), torch.randn(1, 2, MOUTH_NUMBERS))
+    shots = face_shots(torch.full((1, 2), 0.5), torch.full((1, 2, 2), 0.5), torch.randn(1, 2, FACE_NUMBERS))
     portrait = torch.rand(1, 3, 96, 96)
     made, exact = mouth.redraw(clip, portrait, shots), mouth.redraw(clip / 127.5 - 1, portrait, shots)
     assert made.dtype == torch.uint8
@@ -176,7 +176,7 @@ def test_fingers_are_told_by_their_bones_and_painted_around_them(hand: Closeup) 
 
 
 def test_a_mouth_is_found_where_mouths_usually_are_or_where_it_shows() -> None:
-    finder = MouthFinder(5)
+    finder = Finder("mouth", 5)
     features = torch.randn(2, 5, 16, 16)
     torch.testing.assert_close(finder(features), torch.tensor([[0.5, 0.54]]).expand(2, -1), atol=0.01, rtol=0)
     with torch.no_grad():

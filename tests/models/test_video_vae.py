@@ -224,6 +224,30 @@ def test_a_told_decoder_with_a_close_up_streams_too(clip):
     assert torch.equal(untold, codec.layers(latents, codec.initial_decode_state(clip[:, 0]), None)[0].pixels)
 
 
+@torch.no_grad()
+def test_a_portrait_that_stands_otherwise_moves_less_and_its_mouth_is_told_as_it_is(clip):
+    torch.manual_seed(0)
+    closer = CloseupConfig(side_px=32, width_4=8, width_2=8)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, field_grid=8, mouth=closer)).eval()
+    codec.teller.field[:, 0] = 0.05
+    latents, motion = torch.randn(2, 1, 8, 4, 4), torch.randn(2, 1, 4, MOTION_WIDTH)
+    motion[..., motion_slice("hand_active")] = 0
+    for name in ("wrist", "palm", "fingers", "curl"):
+        motion[..., motion_slice(name)] = 0
+    stance = torch.randn(2, MOTION_WIDTH) * (motion[:, 0, 0] != 0)
+    rest = codec.initial_decode_state(clip[:, 0])
+    stands = rest._replace(stance=stance)
+    changed = codec.layers(latents, rest, motion - stance[:, None, None])[0].moved
+    torch.testing.assert_close(codec.layers(latents, stands, motion)[0].moved, changed)
+    assert (codec.layers(latents, rest, motion)[0].moved - changed).abs().max() > 1e-2
+    told = []
+    plain = codec.layers(latents, stands, motion)[0].pixels
+    codec.draw_closer(
+        plain, stands, motion, draw={"mouth": lambda *given: told.append(given[2]) or codec.mouth(*given)}
+    )
+    torch.testing.assert_close(told[0], motion.flatten(0, 2))
+
+
 def test_a_palette_knows_colours_and_not_where_they_are():
     torch.manual_seed(0)
     palette = Palette(5)

@@ -5,20 +5,35 @@ import torch
 
 from flowact.core.errors import ConfigError
 from flowact.core.motion import MOTION_WIDTH, motion_slice
-from flowact.core.types import Chunk
+from flowact.core.types import Chunk, Conditions
 from flowact.diffusion.guidance import ClassifierFree, NoGuidance
 from flowact.diffusion.plan import Staircase
 from flowact.memory.bank import BankConfig, MemoryBank
+from flowact.models.lips import Lips, LipsConfig
 from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
 from flowact.rollout.motion import Mover
-from tests.fakes import FakeBackbone, conditions, random_conditions
+from tests import fakes
+from tests.fakes import FakeBackbone
 
 LATENTS = 8
 
 
+def conditions(rows: int, times: int, value: float = 0.0) -> Conditions:
+    """Nobody speaks, so lips are imagined like all else."""
+    given = fakes.conditions(rows, times, value)
+    return replace(given, audio_present=torch.zeros_like(given.audio_present))
+
+
+def random_conditions(rows: int, times: int) -> Conditions:
+    given = fakes.random_conditions(rows, times)
+    return replace(given, audio_present=torch.zeros_like(given.audio_present))
+
+
 def mover() -> Mover:
     codec = MotionCodec(MotionCodecConfig(LATENTS))
-    return Mover(FakeBackbone(), codec, Staircase(chunks=1, micro_steps=3), BankConfig(long=0, short=4), NoGuidance())
+    lips = Lips(LipsConfig(conditions(1, 1).audio.shape[-1]))
+    plan, bank = Staircase(chunks=1, micro_steps=3), BankConfig(long=0, short=4)
+    return Mover(FakeBackbone(), codec, lips, plan, bank, NoGuidance())
 
 
 def test_every_chunk_is_done_at_once_and_remembered() -> None:
@@ -32,6 +47,23 @@ def test_every_chunk_is_done_at_once_and_remembered() -> None:
     assert it.network.calls == 9
     torch.testing.assert_close(bank.recent[:, 0], torch.full((2, LATENTS, 1, 1), 2.0), atol=0.05, rtol=0)
     assert bool(bank.filled.all())
+
+
+def test_lips_follow_the_voice_and_are_remembered_so() -> None:
+    it = mover()
+    width = 4 * MOTION_WIDTH
+    it.codec.config = MotionCodecConfig(width)
+    it.codec.basis, it.codec.scale = torch.eye(width), torch.ones(width)
+    it.lips.bias.fill_(0.7)
+    bank, visemes = it.start(conditions(1, 1)), motion_slice("visemes")
+    noise = torch.randn(1, 3, width, 1, 1)
+    silent, _ = it.move(bank, conditions(1, 3, 2.0), noise)
+    spoken, bank = it.move(bank, fakes.conditions(1, 3, 2.0), noise)
+    torch.testing.assert_close(spoken[..., visemes], torch.full((1, 3, 4, 15), 0.7))
+    assert (silent[..., visemes] - 0.7).abs().min() > 0.01
+    assert torch.equal(spoken[..., visemes.stop :], silent[..., visemes.stop :])
+    remembered = it.codec.decode(bank.recent)[:, -3:]
+    torch.testing.assert_close(remembered[..., visemes], spoken[..., visemes])
 
 
 def test_what_is_shown_can_be_what_is_remembered() -> None:

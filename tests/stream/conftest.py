@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from flowact.core.motion import MOTION_WIDTH
+from flowact.core.motion import MOTION_WIDTH, motion_slice
 from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.audio.config import AudioConfig
 from flowact.models.audio.encoder import AudioEncoder
+from flowact.models.lips import Lips, LipsConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.motion_codec import MotionCodec, MotionCodecConfig
@@ -17,7 +18,7 @@ from flowact.models.text.config import TextConfig
 from flowact.models.text.encoder import TextEncoder
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
-from flowact.stream.avatar import Avatar, AvatarConfig
+from flowact.stream.avatar import Avatar, AvatarConfig, MotionParts
 
 SIZE = 64
 
@@ -40,9 +41,11 @@ def avatar() -> Avatar:
         for p in (*backbone.parameters(), *motion.parameters()):
             p.add_(0.02 * torch.randn_like(p))
     config = AvatarConfig(name="tiny", size=SIZE)
+    body = MotionCodec(MotionCodecConfig(8))
+    body.basis.copy_(torch.eye(body.basis.shape[1])[motion_slice("head").start :][:8])  # lips are read off the voice
     made = Avatar(
-        config, VideoVAE(codec), AudioEncoder(audio), TextEncoder(text), backbone,
-        Anchor(AnchorConfig(4, SIZE // 16)), (motion, MotionCodec(MotionCodecConfig(8))), torch.device("cpu"),
+        config, VideoVAE(codec), AudioEncoder(audio), TextEncoder(text), backbone, Anchor(AnchorConfig(4, SIZE // 16)),
+        MotionParts(motion, body, Lips(LipsConfig(audio.features))), torch.device("cpu"),
     )  # fmt: skip
     made.precision = torch.float32
     return made

@@ -66,6 +66,24 @@ def test_training_teaches_the_toy_language() -> None:
     assert found["jaw_correlation"] > 0.9
 
 
+def test_features_that_others_know_are_held_where_they_are() -> None:
+    torch.manual_seed(0)
+    known, encoder = (AudioEncoder(AudioConfig(width=32, fast_blocks=1, slow_blocks=1)) for _ in range(2))
+    batch = next(
+        hearing_batches(toy_corpus(), HearingAugment(rows=4, frames=40, clean_share=1.0), MelConfig())(Place(seed=0))
+    )
+    free, _ = HearingObjective(encoder)(batch, 0)
+    held, values = HearingObjective(encoder, known=known)(batch, 0)
+    assert float(values["away"]) > 0.1
+    assert float(held.detach()) > float(free.detach())
+    encoder.load_state_dict(known.state_dict())
+    held, values = HearingObjective(encoder, known=known)(batch, 0)
+    assert float(values["away"]) == 0
+    torch.testing.assert_close(held, HearingObjective(encoder)(batch, 0)[0])
+    held.backward()
+    assert all(p.grad is None for p in known.parameters())
+
+
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 def test_corpus_is_repeatable_labelled_and_survives_the_disk(tmp_path: Path) -> None:
     config = CorpusConfig(clips=2, frames=100, silent_share=0.0)

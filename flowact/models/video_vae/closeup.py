@@ -1,18 +1,18 @@
-"""Mouth and hands once more: a few percent of the picture and most of its meaning, drawn at half its resolution.
+"""Eyes, mouth and hands once more: little of the picture and most of its meaning, drawn at half its resolution.
 
     decoded frame --> cut --+
                             +--> 1/4 (numbers, bones) --> 1/2 --> paint in the hole --> paste
     portrait -------> cut --+
 
-Where the mouth is in the portrait is found once, and where it goes the common flow says; where hands are, motion says.
-Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. A hand is
-painted without a look at what was decoded in its place, a mouth over it.
+Where eyes and mouth are in the portrait is found once, and where they go the common flow says; where hands are, motion
+says. Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. A hand is
+painted without a look at what was decoded in its place, the others over it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +24,18 @@ from flowact.models.video_vae.config import CloseupConfig
 from flowact.models.video_vae.told import SAME_PICTURE_PX, directions
 from flowact.nn.spots import spots, square_distances, stroke
 
-MOUTH_NUMBERS = MOTION_WIDTH
+Part = Literal["eyes", "mouth", "hand"]
+FACE_NUMBERS = MOTION_WIDTH
+"""What eyes and mouths are told: all of it."""
 HAND_NUMBERS = 15
 """How far up it is, its palm's and its fingers' directions, five bends, and the colour of skin."""
 HAND_MAPS = 7
 """Forearm, palm, and five fingers."""
-_USUAL_PLACE = (0.5, 0.54, 0.08)
-"""Column, row and deviation of mouths in the agreed framing, in shares of the picture."""
-_MOUTH_HOLE_PX, _MOUTH_HOLE_FADES = (31.0, 24.0), 0.2
-"""Half width and height of the hole for a mouth, and the share of it in which it fades. Lips of the training pictures
-reach 22 and 16 pixels to each side, wide open ones 30 and 22."""
+_USUAL_PLACE = {"eyes": (0.5, 0.348, 0.08), "mouth": (0.5, 0.54, 0.08)}
+"""Column, row and deviation of eyes and mouths in the agreed framing, in shares of the picture."""
+_HOLE_PX, _HOLE_FADES = {"eyes": (46.0, 28.0, 4), "mouth": (31.0, 24.0, 2)}, 0.2
+"""Half width and height of the hole, and how square it is (2: an ellipse); the share of it in which it fades. Lips of
+the training pictures reach 22 and 16 pixels to each side, wide open ones 30 and 22; lids 40 and 20, brows above."""
 _HAND_HOLE_PX, _HOLE_BEGINS, _HAND_HOLE_FADES = 11.0, 0.1, 0.4
 """Deviation of the strokes whose bones make the hole for a hand, how far up its hill the hole begins, and in how much
 more of its height it is whole."""
@@ -72,18 +74,19 @@ class Shots(NamedTuple):
     is_mirrored: bool
 
 
-class MouthFinder(nn.Module):
-    """Where mouths are in portraits."""
+class Finder(nn.Module):
+    """Where the eyes or the mouths are in portraits."""
 
-    def __init__(self, reference_width_16: int) -> None:
+    def __init__(self, part: Part, reference_width_16: int) -> None:
         super().__init__()
+        self.usual = _USUAL_PLACE[part]
         self.likely = conv(reference_width_16, 1, 3, gain=0.0)
 
     def forward(self, features_16: Tensor) -> Tensor:
         """The portraits' features [B, C, h, w] to column and row in shares of the picture, [B, 2]."""
         features = directions(features_16)
         side = features.shape[-1]
-        usual = spots(features.new_tensor(_USUAL_PLACE[:2]), side, _USUAL_PLACE[2]).clamp_min(1e-6).log()
+        usual = spots(features.new_tensor(self.usual[:2]), side, self.usual[2]).clamp_min(1e-6).log()
         likely = (self.likely(features.to(features_16.dtype)).float()[:, 0] + usual).flatten(1).softmax(1)
         likely = likely.unflatten(1, (side, side))
         cells = (torch.arange(side, device=features.device) + 0.5) / side
@@ -94,33 +97,33 @@ class Closeup(nn.Module):
     """Paints into a hole of squares of decoded frames.
 
     Args:
+        part: of what it is. The hole for a hand is where its bones are drawn.
         config: its sizes.
-        of_bones: it is of a hand, and the hole where bones are drawn; otherwise it is of a mouth.
     """
 
     edge: Tensor
 
-    def __init__(self, config: CloseupConfig, of_bones: bool) -> None:
+    def __init__(self, part: Part, config: CloseupConfig) -> None:
         super().__init__()
-        c = config
+        c, of_bones = config, part == "hand"
         self.side_px, self.of_bones = c.side_px, of_bones
         maps = HAND_MAPS if of_bones else 0
         self.enter = conv(2 * 48 + 4 * maps, c.width_4, 1)
-        self.read = nn.Linear(HAND_NUMBERS if of_bones else MOUTH_NUMBERS, 2 * c.width_4)
+        self.read = nn.Linear(HAND_NUMBERS if of_bones else FACE_NUMBERS, 2 * c.width_4)
         self.where = nn.Parameter(0.5 * torch.randn(c.width_4, c.side_px // 4, c.side_px // 4))
         self.fine_4 = blocks(c.blocks_4, c.width_4)
         self.up = conv(c.width_4, 4 * c.width_2, 1)
         self.join_2 = conv(c.width_2 + 2 * 12 + maps, c.width_2, 1)
         self.fine_2 = blocks(c.blocks_2, c.width_2)
         self.head = conv(c.width_2, 4 * 3, 1, gain=0.0)  # a new one paints what it sees
-        self.register_buffer("edge", _rim(c.side_px) if of_bones else _mouth_hole(c.side_px), persistent=False)
+        self.register_buffer("edge", _rim(c.side_px) if of_bones else _hole(part, c.side_px), persistent=False)
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
         """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 2] in
         shares of the square, to squares drawn again.
         """
         hole, maps = self._drawn(bones)
-        # A hand is decoded as fog that says nothing; a mouth as a veil over lips that are right.
+        # A hand is decoded as fog that says nothing; the others as a veil over what is right.
         seen = cuts * (hole == 0) if self.of_bones else cuts
         shown = [F.pixel_unshuffle(y, 4) for y in (seen, stills)] + [F.pixel_unshuffle(y, 2) for y in maps]
         x = self.enter(torch.cat(shown, 1).contiguous(memory_format=torch.channels_last))
@@ -186,8 +189,10 @@ class Closeup(nn.Module):
         return (places * side - self.side_px / 2).round().long()
 
 
-def mouth_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
-    """Mouths at place [B, 2] in the portrait, at places [B, F, 2] in frames, of people who move so [B, F, M]."""
+def face_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
+    """Eyes or mouths at place [B, 2] in the portrait, at places [B, F, 2] in frames, of people who do what motion
+    [B, F, M] says.
+    """
     return Shots(
         places,
         place[:, None].expand_as(places),
@@ -247,11 +252,12 @@ def paste(pictures: Tensor, rows: Tensor, squares: Tensor, corners: Tensor) -> N
             pictures[row, :, top:bottom, left:right] = square[:, top - r : bottom - r, left - c : right - c]
 
 
-def _mouth_hole(side: int) -> Tensor:
-    """[1, 1, side, side]: 1 where a mouth may be, however wide it opens, falling to 0 around."""
-    line = torch.arange(side) + 0.5 - side / 2
-    far = ((line / _MOUTH_HOLE_PX[0]).square() + (line[:, None] / _MOUTH_HOLE_PX[1]).square()).sqrt()
-    return ((1 - far) / _MOUTH_HOLE_FADES).clamp(0, 1)[None, None]
+def _hole(part: Part, side: int) -> Tensor:
+    """[1, 1, side, side]: 1 where a mouth may be, however wide it opens, or the eyes, falling to 0 around."""
+    line = (torch.arange(side) + 0.5 - side / 2).abs()
+    width, height, power = _HOLE_PX[part]
+    far = ((line / width) ** power + (line[:, None] / height) ** power) ** (1 / power)
+    return ((1 - far) / _HOLE_FADES).clamp(0, 1)[None, None]
 
 
 def _rim(side: int) -> Tensor:

@@ -8,7 +8,7 @@ from flowact.core.errors import ConfigError
 from flowact.core.motion import MOTION_WIDTH
 
 SPATIAL_FACTOR = 16
-_MAY_BE_NONE = ("motion_dim", "mouth", "hand")
+_MAY_BE_NONE = ("motion_dim", "eyes", "mouth", "hand")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class VideoVAEConfig:
         motion_dim: numbers that tell the decoder what the body does in a frame: those of `core.motion`, or 0 for none.
         field_grid: side of the field that says where average bodies go.
         told_width_16, told_width_8: hidden widths of what tells it, per latent frame at 1/16 and per frame at 1/8.
-        mouth, hand: the close-ups of them, or None; only a decoder that is told what the body does can have these.
+        eyes, mouth, hand: the close-ups of them, or None; only a decoder that is told what the body does can have
+            these.
     """
 
     latent_channels: int = 8
@@ -72,6 +73,7 @@ class VideoVAEConfig:
     told_width_16: int = 512
     told_width_8: int = 160
     field_grid: int = 32
+    eyes: CloseupConfig | None = None
     mouth: CloseupConfig | None = None
     hand: CloseupConfig | None = None
 
@@ -82,5 +84,5 @@ class VideoVAEConfig:
             raise ConfigError(f"VideoVAEConfig: got {bad}, expected positive numbers; correct these fields.")
         if self.motion_dim not in (0, MOTION_WIDTH):
             raise ConfigError(f"motion_dim is {self.motion_dim}; expected {MOTION_WIDTH} (core.motion), or 0 for none.")
-        if (self.mouth or self.hand) and not self.motion_dim:
+        if (self.eyes or self.mouth or self.hand) and not self.motion_dim:
             raise ConfigError(f"motion_dim is 0; expected {MOTION_WIDTH}: close-ups are drawn by what a body does.")

@@ -12,11 +12,11 @@
                    |                                            v            +-> and half way between every two
                    +-- pixels ---> warp by the sheets' flow -> mask * warped + (1 - mask) * paint
                    |                                            v
-                   +-- pixels ---------------------------> CLOSE-UPS at 1/2 of mouth and hands, if told
+                   +-- pixels ---------------------------> CLOSE-UPS at 1/2 of eyes, mouth and hands, if told
 
 An encoder that sees the portrait need not code looks, and noise on the latents makes that the cheaper way: see
 docs/decisions/0010. What the backbone is told of the portrait itself is its `look`, shaped as one latent frame. A
-decoder may be told what the body does as well (0014): mouths and hands are then drawn from numbers.
+decoder may be told what the body does as well (0014): eyes, mouths and hands are then drawn from numbers.
 
 Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 16. State is an argument and a result.
 """
@@ -32,8 +32,9 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
+from flowact.core.motion import seen_from
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
-from flowact.models.video_vae.closeup import Closeup, Draw, MouthFinder, hand_shots, mouth_shots
+from flowact.models.video_vae.closeup import Closeup, Draw, Finder, Part, face_shots, hand_shots
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
 from flowact.models.video_vae.sheets import PAINTED, SHEET, SHEET_MASK, STEP, Layers, alternate, halfway, move
 from flowact.models.video_vae.told import ARM_MAPS, SKIN_MAPS, Palette, Teller, Telling, Told
@@ -65,7 +66,8 @@ class DecodeState(NamedTuple):
         features_8: [B, C, H/8, W/8], warped and pasted.
         features_16: [B, C, H/16, W/16], compared with the latents to find the flow.
         palette: [B, P] the portrait's colours; P is 0 for a decoder that cannot be told of motion.
-        mouth: [B, 2] where the mouth is, column and row in shares of the picture; [B, 0] where nobody asks.
+        eyes, mouth: [B, 2] where they are, column and row in shares of the picture; [B, 0] where nobody asks.
+        stance: [B, M] how the portrait stands, zeros: at rest (0019); M is 0 for a decoder that cannot be told.
         sheet: [B, SHEET, H/4, W/4] of the last picture: the next one lies half way between it and one that is painted.
             [B, 0, H/4, W/4] where it is not known, in parts of clips: the next one is then as the one after it.
         memory: per causal block, [B, C, H/16, W/16].
@@ -75,13 +77,19 @@ class DecodeState(NamedTuple):
     features_8: Tensor
     features_16: Tensor
     palette: Tensor
+    eyes: Tensor
     mouth: Tensor
+    stance: Tensor
     sheet: Tensor
     memory: Memory
 
     def amid(self) -> DecodeState:
         """The same for clips that are cut out of longer ones: what came before is not known."""
         return self._replace(sheet=self.sheet[:, :0])
+
+    def moved(self, motion: Tensor) -> Tensor:
+        """What motion [B, T, 4, M] changes in the portrait."""
+        return seen_from(motion, self.stance[:, None, None])
 
 
 class Encoder(nn.Module):
@@ -225,11 +233,19 @@ class VideoVAE(nn.Module):
         self.palette = Palette(self.config.reference_width_16) if self.config.motion_dim else None
         self.teller = Teller(self.config.field_grid) if self.config.motion_dim else None
         self.painter = Painter(self.config)
-        mouth, hand = self.config.mouth, self.config.hand
-        self.mouth_finder = MouthFinder(self.config.reference_width_16) if mouth else None
-        self.mouth = Closeup(mouth, of_bones=False) if mouth else None
-        self.hand = Closeup(hand, of_bones=True) if hand else None
+        width, eyes, mouth, hand = (getattr(self.config, x) for x in ("reference_width_16", "eyes", "mouth", "hand"))
+        self.eyes_finder = Finder("eyes", width) if eyes else None
+        self.eyes = Closeup("eyes", eyes) if eyes else None
+        self.mouth_finder = Finder("mouth", width) if mouth else None
+        self.mouth = Closeup("mouth", mouth) if mouth else None
+        self.hand = Closeup("hand", hand) if hand else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def closeups(self) -> dict[Part, Closeup]:
+        """Those that it has, in the order in which they are drawn."""
+        parts: dict[Part, Closeup | None] = {"eyes": self.eyes, "mouth": self.mouth, "hand": self.hand}
+        return {part: closeup for part, closeup in parts.items() if closeup is not None}
 
     def initial_encode_state(self, reference_pixels: Tensor) -> EncodeState:
         """State before the first frame of clips whose portraits are [B, 3, H, W] in -1..1."""
@@ -249,12 +265,13 @@ class VideoVAE(nn.Module):
             palette = self.palette(reference_pixels, features_16)
         elif self.palette is not None and whole is not None:
             palette = self.palette(whole, self._see(whole)[1])
-        mouth = features_16.new_zeros(len(features_16), 0)
-        if self.mouth_finder is not None:
-            mouth = self.mouth_finder(features_16)
+        nowhere = features_16.new_zeros(len(features_16), 0)
+        finders = (self.eyes_finder, self.mouth_finder)
+        eyes, mouth = (nowhere if finder is None else finder(features_16) for finder in finders)
+        stance = features_16.new_zeros(len(features_16), c.motion_dim, dtype=torch.float32)
         sheet = features_8.new_zeros(len(features_8), SHEET, *_sides(features_8, 2), dtype=torch.float32)
         sheet[:, -SHEET_MASK:] = _AT_REST
-        return DecodeState(reference_pixels, features_8, features_16, palette, mouth, sheet, memory)
+        return DecodeState(reference_pixels, features_8, features_16, palette, eyes, mouth, stance, sheet, memory)
 
     def look(self, reference_pixels: Tensor) -> Tensor:
         """Portrait [B, 3, H, W] in -1..1 to its look [B, C, H/16, W/16], unit variance: where face and mouth are."""
@@ -294,8 +311,7 @@ class VideoVAE(nn.Module):
         Args:
             latents: of the clip.
             state: what came before.
-            motion: [B, T, 4, M] what moved since the portrait (`core.motion.seen_from`), for a decoder that can be
-                told; None tells nothing.
+            motion: [B, T, 4, M] what the body does, for a decoder that can be told; None tells nothing.
             every: 2 leaves those pictures out that lie half way between two others; the state after is the same.
 
         Raises:
@@ -310,18 +326,25 @@ class VideoVAE(nn.Module):
         state: DecodeState,
         motion: Tensor | None,
         every: int = 1,
-        draw: Mapping[str, Draw] | None = None,
+        draw: Mapping[Part, Draw] | None = None,
     ) -> Tensor:
-        """Decoded pictures [B, F, 3, H, W], uint8 or in -1..1, with mouth and hands drawn again where that can be; as
-        they are, if nothing was told. `motion` and `every` as for `decode`; `draw` replaces "mouth" and "hand" by
-        their equals.
+        """Decoded pictures [B, F, 3, H, W], uint8 or in -1..1, with eyes, mouth and hands drawn again where that can
+        be; as they are, if nothing was told. `motion` and `every` as for `decode`; `draw` replaces parts by their
+        equals.
         """
-        if motion is None:
+        if motion is None or not self.closeups:
             return clip
-        motion, draw = motion[:, :, every - 1 :: every].flatten(1, 2), draw or {}
-        if self.mouth is not None and self.teller is not None:
-            shots = mouth_shots(state.mouth, self.teller.follow(state.mouth, motion), motion)
-            clip = self.mouth.redraw(clip, state.pixels, shots, draw.get("mouth"))
+        shown = slice(every - 1, None, every)
+        moved, motion = (x[:, :, shown].flatten(1, 2) for x in (state.moved(motion), motion))
+        draw = draw or {}
+        places: dict[Part, Tensor] = {"eyes": state.eyes, "mouth": state.mouth}
+        for part, place in places.items():
+            closeup = self.closeups.get(part)
+            if closeup is not None and self.teller is not None:
+                # A mouth goes with the head, but its shape is told as it is: who believes what has changed since a
+                # portrait whose mouth is open opens it twice as far.
+                shots = face_shots(place, self.teller.follow(place, moved), motion)
+                clip = closeup.redraw(clip, state.pixels, shots, draw.get(part))
         if self.hand is not None:
             for hand in (0, 1):
                 shots = hand_shots(motion, Palette.skin(state.palette), hand)
@@ -348,7 +371,7 @@ class VideoVAE(nn.Module):
             )
         told = None
         if self.teller is not None and motion is not None:
-            told = self.teller(motion, state.palette, window, state.pixels.shape[-1])
+            told = self.teller(state.moved(motion), state.palette, window, state.pixels.shape[-1])
         x, memory = self.trunk(latents, state.features_16, state.memory, told)
         drawn = self.painter(x, state, None if told is None else told.every(STEP))
         sheets, moved = (y.unflatten(0, (len(latents), -1)) for y in drawn)

@@ -1,15 +1,15 @@
-"""True mouths and hands, cut where they would be found in decoded frames: what close-ups are trained on.
+"""True eyes, mouths and hands, cut where they would be found in decoded frames: what close-ups are trained on.
 
 Nothing need be decoded for it. Around a hole a decoded frame looks like a true one, if softer, and in the hole of a
-hand nothing is seen. In that of a mouth a decoder that is unsure draws the mean of what may be; so does
-`CloseupBatches`: the mean of this mouth and of others of the same seconds.
+hand nothing is seen. In that of a mouth a decoder that is unsure draws the mean of what may be, a little aside and in
+colours that are not quite right; so does `CloseupBatches`: the mean of mouths of the same seconds. In place of eyes it
+draws those of the portrait; here, those of any other frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,17 +19,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
-from flowact.models.video_vae.closeup import Closeup, Shots, cut, hand_shots, mirrored, mouth_shots
+from flowact.core.motion import MOTION_SCALE, motion_slice
+from flowact.models.video_vae.closeup import Closeup, Part, Shots, cut, face_shots, hand_shots, mirrored
 from flowact.models.video_vae.model import VideoVAE
-from flowact.models.video_vae.told import Palette, Teller
+from flowact.models.video_vae.told import SAME_PICTURE_PX, Palette, Teller
+from flowact.studio.performance import FACE_UNITS
 from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore
 from flowact.train.objectives.codec import to_pixels
 from flowact.train.stage import Batch, Place
 
-Part = Literal["mouth", "hand"]
-_OTHERS, _NEAR_FRAMES = 3, 15
-"""How many other mouths are in a mean, and how far away in time."""
+_OTHERS = {"eyes": (1, 10_000), "mouth": (3, 15)}
+"""How many others are in a mean, and how far away in time, in frames."""
+_EYES_UP_PX = 4.0
+"""The middle of what is shown of eyes lies so far above that of the eyes: there are brows."""
+_LIDS = tuple(FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right"))
+_BLINKS, _BLINK_SHARE = 0.3, 0.5
+"""A lid that is closed so far blinks, and the share of eyes that do: else one in ten would."""
+_VEIL = (0.5, 1.0)
+"""How much of what is seen of a mouth is that mean: more, and the paint hears nothing of what the decoder knows of this
+frame; less, and it only sharpens what the decoder drew, wherever that is."""
 Numbers = NDArray[np.int64]
 
 
@@ -88,24 +97,27 @@ class CloseupBatches:
         rows: int = 64,
         beside_px: float = 2.0,
         tint: float = 0.15,
+        veil_tint: float = 0.25,
     ) -> None:
-        """Batches of mouths or of hands.
+        """Batches of one part.
 
         Args:
             frames: the pictures.
             store: motion of the same clips in the same order.
             stills: of the same clips.
-            teller: says where mouths go.
+            teller: says where eyes and mouths go.
             closeup: says how large squares are.
             part: what is shown.
             rows: squares in a batch.
-            beside_px: deviation of the error with which mouths are found in portraits, and of that with which parts
+            beside_px: deviation of the error with which parts are found in portraits, and of that with which they
                 are followed.
             tint: largest change of each colour channel's gain, drawn per square.
+            veil_tint: the same of the mean of others alone: decoders draw teeth bluish, and bluest on dark skin.
         """
         self.frames, self.store, self.stills, self.teller, self.closeup = frames, store, stills, teller, closeup
-        self.part, self.rows, self.beside_px, self.tint = part, rows, beside_px, tint
+        self.part, self.rows, self.beside_px, self.tint, self.veil_tint = part, rows, beside_px, tint, veil_tint
         self._hands = _seen_hands(store) if part == "hand" else np.zeros((0, 4), np.int64)
+        self._blinks = _blinks(store) if part == "eyes" else np.zeros((0, 3), np.int64)
 
     def __call__(self, place: Place) -> Iterator[Batch]:
         """Batches from `place` on; equal places give equal batches."""
@@ -124,24 +136,32 @@ class CloseupBatches:
         if self.part == "hand":
             clip, latent, within, hand = self._hands[rng.integers(len(self._hands), size=self.rows)].T
             return _Frames(clip, still, latent, within, hand)
-        clip = rng.integers(self.store.clips, size=self.rows)
-        latent = rng.integers(self.store.length, size=self.rows)
-        return _Frames(clip, still, latent, rng.integers(FRAMES_PER_LATENT, size=self.rows), np.zeros_like(clip))
+        sizes = (self.store.clips, self.store.length, FRAMES_PER_LATENT)
+        where = np.stack([rng.integers(size, size=self.rows) for size in sizes], 1)
+        if len(self._blinks):
+            blinks = rng.random(self.rows) < _BLINK_SHARE
+            where[blinks] = self._blinks[rng.integers(len(self._blinks), size=int(blinks.sum()))]
+        return _Frames(where[:, 0], still, where[:, 1], where[:, 2], np.zeros(self.rows, np.int64))
 
     def _show(self, rng: np.random.Generator, drawn: _Frames, hand: int) -> Batch:
         rows = len(drawn.clip)
         gains = torch.from_numpy(1 + rng.uniform(-self.tint, self.tint, (rows, 3, 1, 1))).float()
         found, followed = (self._error(rng, rows) for _ in range(2))
-        mouth = self._mouth(drawn)
-        shots = self._shots(drawn, mouth + found, gains, hand)
+        place = self._place(drawn)
+        shots = self._shots(drawn, place + found, gains, hand)
         true, corners = self._cut(self._number(drawn), shots.places[:, 0] + followed, gains)
         at_still = shots.still_places[:, 0] + (followed if self.part == "hand" else 0)
         stills, _ = self._cut(self._still(drawn), at_still, gains)
         seen = self._softened(true, rng)
-        if self.part == "mouth":
-            others = [self._neighbour(rng, drawn, mouth + found, followed, gains) for _ in range(_OTHERS)]
-            share = torch.from_numpy(rng.uniform(0, 0.8, (rows, 1, 1, 1))).float()
-            seen = seen.lerp(self._softened(torch.stack(others).mean(0), rng), share)
+        if self.part != "hand":
+            aside = followed + self._error(rng, rows)
+            others = [self._neighbour(rng, drawn, place + found, aside, gains) for _ in range(_OTHERS[self.part][0])]
+            off = torch.from_numpy(1 + rng.uniform(-self.veil_tint, self.veil_tint, (rows, 3, 1, 1))).float()
+            veil = (self._softened(torch.stack(others).mean(0), rng) * off).clamp(0, 255)
+            share = torch.from_numpy(rng.uniform(*_VEIL, (rows, 1, 1, 1))).float()
+            with torch.no_grad():
+                hole = self.closeup.hole(shots.bones[:, 0]).cpu()
+            seen = seen.lerp(veil, share * hole)
         bones = (shots.bones[:, 0] * self.frames.frames.shape[1] - corners[:, None, None]) / self.closeup.side_px
         pictures = [seen, true, stills]
         if shots.is_mirrored:
@@ -150,17 +170,20 @@ class CloseupBatches:
         features = self.stills.features[drawn.clip, drawn.still].float()
         return {
             "seen": seen, "true": true, "stills": stills, "numbers": shots.numbers[:, 0], "bones": bones,
-            "features": features, "mouth": mouth,
+            "features": features, "place": place,
         }  # fmt: skip
 
     def _error(self, rng: np.random.Generator, rows: int) -> Tensor:
         """[B, 2] in shares of the picture."""
         return torch.from_numpy(rng.normal(0, self.beside_px / self.frames.frames.shape[1], (rows, 2))).float()
 
-    def _mouth(self, drawn: _Frames) -> Tensor:
-        """Where mouths are in the stills, [B, 2]."""
-        boxes = self.frames.tracks["mouth_box"][self._still(drawn)].reshape(-1, 2, 2)
-        return torch.from_numpy(boxes.mean(1) / self.frames.frames.shape[1])
+    def _place(self, drawn: _Frames) -> Tensor:
+        """Where eyes or mouths are in the stills, [B, 2]."""
+        side, still = self.frames.frames.shape[1], self._still(drawn)
+        if self.part == "eyes":
+            middle = self.frames.tracks["eye_boxes"][still].reshape(-1, 4, 2).mean(1)
+            return torch.from_numpy(middle / side) - torch.tensor([0.0, _EYES_UP_PX / SAME_PICTURE_PX])
+        return torch.from_numpy(self.frames.tracks["mouth_box"][still].reshape(-1, 2, 2).mean(1) / side)
 
     def _still(self, drawn: _Frames) -> Numbers:
         number: Numbers = self.frames.starts[drawn.clip] + self.store.stills[drawn.clip, drawn.still].numpy()
@@ -171,16 +194,16 @@ class CloseupBatches:
         return number
 
     def _shots(self, drawn: _Frames, found: Tensor, gains: Tensor, hand: int) -> Shots:
-        """What is told of frames, [B, 1]; mouths were found at places [B, 2]."""
+        """What is told of frames, [B, 1]; eyes or mouths were found at places [B, 2]."""
         clip, still, latent = (torch.from_numpy(x) for x in (drawn.clip, drawn.still, drawn.latent))
-        moved = self.store.moved(clip, still, latent[:, None])[:, 0]
-        motion = moved[torch.arange(len(clip)), drawn.within][:, None]
+        moved = self.store.moved(clip, still, latent[:, None])[torch.arange(len(clip)), 0, drawn.within][:, None]
+        motion = self.store.motion[clip, latent, drawn.within].float()[:, None]
         if self.part == "hand":
             return hand_shots(motion, (self.stills.skin[clip, still] + 1) * gains[:, :, 0, 0] - 1, hand)
         with torch.no_grad():
             device = self.teller.field.device
-            places = self.teller.follow(found.to(device), motion.to(device)).cpu()
-        return mouth_shots(found, places, motion)
+            places = self.teller.follow(found.to(device), moved.to(device)).cpu()
+        return face_shots(found, places, motion)
 
     def _cut(self, numbers: Numbers, places: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
         """Squares [B, 3, S, S] in 0..255 around places of frames, in lights [B, 3, 1, 1], and their corners."""
@@ -191,10 +214,11 @@ class CloseupBatches:
     def _neighbour(
         self, rng: np.random.Generator, drawn: _Frames, found: Tensor, followed: Tensor, gains: Tensor
     ) -> Tensor:
-        """Squares of other frames of the same seconds, the mouth in the same place."""
+        """Squares of other frames of the same clip, the mouth or the eyes in the same place."""
         frame = drawn.latent * FRAMES_PER_LATENT + drawn.within
-        frame = frame + rng.integers(-_NEAR_FRAMES, _NEAR_FRAMES + 1, len(frame))
-        latent, within = np.divmod(frame.clip(0, self.store.length * FRAMES_PER_LATENT - 1), FRAMES_PER_LATENT)
+        last, near = self.store.length * FRAMES_PER_LATENT - 1, _OTHERS[self.part][1]
+        frame = rng.integers((frame - near).clip(0), (frame + near).clip(max=last), endpoint=True)
+        latent, within = np.divmod(frame, FRAMES_PER_LATENT)
         other = replace(drawn, latent=latent, within=within)
         shots = self._shots(other, found, gains, 0)
         return self._cut(self._number(other), shots.places[:, 0] + followed, gains)[0]
@@ -205,6 +229,13 @@ class CloseupBatches:
         for _ in range(2):
             soft = F.avg_pool2d(F.pad(soft, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
         return pictures.lerp(soft, torch.from_numpy(rng.uniform(0, 1, (len(pictures), 1, 1, 1))).float())
+
+
+def _blinks(store: LatentStore) -> Numbers:
+    """[K, 3] clip, latent frame and which of its four frames, wherever a lid is closed."""
+    lids = store.motion[..., motion_slice("face")].float()[..., list(_LIDS)] / MOTION_SCALE["face"]
+    found: Numbers = (lids.amax(-1) > _BLINKS).nonzero().numpy()
+    return found
 
 
 def _seen_hands(store: LatentStore) -> Numbers:

@@ -17,6 +17,9 @@ from flowact.train.data.hearing import JAW_OF_VISEME, HearingCorpus
 from flowact.train.stage import Batch, Values
 
 
+_NEAR_WEIGHT = 0.3
+
+
 @dataclass(frozen=True)
 class HearingWeights:
     """Weight of each part of the loss; the visemes weigh 1."""
@@ -29,10 +32,16 @@ class HearingWeights:
 
 
 class HearingObjective:
-    """Cross-entropy to the soft visemes and the cues; the first `lookahead_frames` outputs belong to no frame."""
+    """Cross-entropy to the soft visemes and the cues; the first `lookahead_frames` outputs belong to no frame.
 
-    def __init__(self, encoder: AudioEncoder, weights: HearingWeights | None = None) -> None:
-        self.encoder = encoder
+    With `known`, the encoder that others have learnt to understand, features are held near its own: they may become
+    surer and must not move.
+    """
+
+    def __init__(
+        self, encoder: AudioEncoder, weights: HearingWeights | None = None, known: AudioEncoder | None = None
+    ) -> None:
+        self.encoder, self.known = encoder, known
         self.weights = weights or HearingWeights()
 
     def __call__(self, batch: Batch, train_step: int) -> tuple[Tensor, Values]:
@@ -43,6 +52,11 @@ class HearingObjective:
         frames = audio.shape[1] // SAMPLES_PER_FRAME - late
         parts = self._parts(heard, late, batch["visemes"][:, :frames], batch["cues"][:, :frames])
         loss = parts["visemes"] + torch.stack([parts[cue] * getattr(self.weights, cue) for cue in CUES]).sum()
+        if self.known is not None:
+            with torch.no_grad():
+                was, _ = self.known.listen(audio, self.known.initial_state(len(audio)), batch["filters"])
+            parts["away"] = (heard.bottleneck - was.bottleneck).square().mean()
+            loss = loss + _NEAR_WEIGHT * parts["away"]
         return loss, {name: part.detach() for name, part in parts.items()}
 
     def _parts(self, heard: Heard, late: int, visemes: Tensor, cues: Tensor) -> dict[str, Tensor]:

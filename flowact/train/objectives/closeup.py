@@ -1,4 +1,4 @@
-"""What a close-up is trained on: mouths and hands as they should be, and where mouths are in portraits."""
+"""What a close-up is trained on: eyes, mouths and hands as they should be, and where they are in portraits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from flowact.models.video_vae.closeup import Closeup, MouthFinder
+from flowact.models.video_vae.closeup import Closeup, Finder
 from flowact.train.objectives.codec import CodecObjectiveConfig, picture_error
 
 _WEIGHTS = CodecObjectiveConfig(mouth_weight=16.0)
@@ -30,9 +30,9 @@ def paint_error(closeup: Closeup, batch: Mapping[str, Tensor]) -> tuple[Tensor, 
     return loss, {"loss": loss.detach(), "psnr": found["psnr_mouth"], "sharpness": sharpness}
 
 
-def place_error(finder: MouthFinder, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss (scalar), and how far beside mouths are found in portraits, in shares of the picture."""
-    beside = finder(batch["features"]) - batch["mouth"]
+def place_error(finder: Finder, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss (scalar), and how far beside they are found in portraits, in shares of the picture."""
+    beside = finder(batch["features"]) - batch["place"]
     loss = F.smooth_l1_loss(_PLACE_SCALE * beside, torch.zeros_like(beside), beta=0.2)
     return loss, {"beside": beside.detach().norm(dim=1).mean()}
 

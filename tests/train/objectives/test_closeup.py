@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flowact.models.video_vae.closeup import MOUTH_NUMBERS, Closeup, MouthFinder
+from flowact.models.video_vae.closeup import FACE_NUMBERS, Closeup, Finder
 from flowact.models.video_vae.config import CloseupConfig
 from flowact.train.objectives.closeup import paint_error, place_error
 
@@ -34,14 +34,14 @@ def batch() -> dict[str, Tensor]:
         "seen": true,
         "true": true,
         "stills": torch.full_like(true, 128),
-        "numbers": told[:, None].float().expand(-1, MOUTH_NUMBERS),
+        "numbers": told[:, None].float().expand(-1, FACE_NUMBERS),
         "bones": torch.zeros(8, 0, 2, 2),
     }
 
 
 def test_what_is_told_is_learnt(batch: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
-    closeup = Closeup(CloseupConfig(64, 16, 1, 16, 1), of_bones=False)
+    closeup = Closeup("mouth", CloseupConfig(64, 16, 1, 16, 1))
     hidden = batch | {"seen": torch.full_like(batch["seen"], 128)}
     found = train(closeup, lambda: paint_error(closeup, hidden), steps=40, rate=1e-2)
     assert found[-1]["psnr"] > found[0]["psnr"] + 5
@@ -49,7 +49,7 @@ def test_what_is_told_is_learnt(batch: dict[str, Tensor]) -> None:
 
 
 def test_only_what_is_painted_counts(batch: dict[str, Tensor]) -> None:
-    closeup = Closeup(CloseupConfig(64, 8, 1, 8, 1), of_bones=False)
+    closeup = Closeup("mouth", CloseupConfig(64, 8, 1, 8, 1))
     noise = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
     hole = closeup.hole(batch["bones"])
     with torch.no_grad():
@@ -62,14 +62,14 @@ def test_only_what_is_painted_counts(batch: dict[str, Tensor]) -> None:
 
 def test_mouths_are_found_where_they_show() -> None:
     torch.manual_seed(0)
-    finder = MouthFinder(4)
+    finder = Finder("mouth", 4)
     features = torch.zeros(4, 4, 16, 16)
     features[:, 1] = 1
     for i in range(4):
         features[i, :2, 8, 5 + i] = torch.tensor([1.0, 0.0])
     batch = {
         "features": features,
-        "mouth": torch.stack([(torch.arange(4) + 5.5) / 16, torch.full((4,), 8.5 / 16)], 1),
+        "place": torch.stack([(torch.arange(4) + 5.5) / 16, torch.full((4,), 8.5 / 16)], 1),
     }
     found = train(finder, lambda: place_error(finder, batch), steps=100, rate=3e-2)
     assert found[-1]["beside"] < 0.3 * found[0]["beside"]

@@ -35,7 +35,7 @@ CORPORA = {
 
 
 def hearing(context: RunContext) -> list[Stage]:
-    """Train the default audio encoder on the corpora in `context.data`, about six minutes of one core.
+    """Train the default audio encoder on the corpora in `context.data`, about half an hour of one core.
 
     The second chapter bends the voices further than rooms and microphones do: with three synthetic speakers the
     encoder would else learn these three.
@@ -44,8 +44,8 @@ def hearing(context: RunContext) -> list[Stage]:
     encoder = AudioEncoder().to(context.device)
     mild = HearingAugment(warp=1.18, tilt_db=0.0)
     return [
-        _chapter(context, encoder, "hearing", mild, steps=700, lr=2e-3, share=0.7),
-        _chapter(context, encoder, "hearing_strangers", HearingAugment(), steps=330, lr=1.2e-3, share=0.3),
+        _chapter(context, encoder, "hearing", mild, steps=700, lr=2e-3, share=0.3),
+        _chapter(context, encoder, "hearing_strangers", HearingAugment(), steps=1600, lr=1.5e-3, share=0.7),
     ]
 
 

@@ -189,6 +189,17 @@ def test_a_mouth_is_found_where_mouths_usually_are_or_where_it_shows() -> None:
     torch.testing.assert_close(finder(30 * shown), where, atol=1e-3, rtol=0)
 
 
+def test_eyes_are_usually_above_the_mouth_and_their_hole_is_wider() -> None:
+    features = torch.randn(1, 5, 16, 16)
+    torch.testing.assert_close(Finder("eyes", 5)(features), torch.tensor([[0.5, 0.348]]), atol=0.01, rtol=0)
+    eyes, mouth = (Closeup(part, SMALL).hole(torch.zeros(1, 0, 2, 2))[0, 0] for part in ("eyes", "mouth"))
+    assert bool((eyes >= mouth).all())
+    assert float(eyes[SIDE // 2, 4]) == 1, "to the far corner of an eye"
+    assert float(mouth[SIDE // 2, 4]) == 0
+    assert float(eyes[20, 10]) > 0, "and its corners are not cut"
+    assert float(eyes[:8].max()) == 0
+
+
 def test_every_weight_learns(hand: Closeup) -> None:
     squares = torch.rand(2, 3, SIDE, SIDE)
     drawn = hand(squares, squares.flip(0), torch.randn(2, HAND_NUMBERS), torch.rand(2, BONES, 2, 2))

@@ -199,8 +199,9 @@ def test_a_told_decoder_streams_as_it_decodes_offline(told, clip):
 def test_a_told_decoder_with_a_close_up_streams_too(clip):
     torch.manual_seed(0)
     closer = CloseupConfig(side_px=32, width_4=8, width_2=8)
-    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, mouth=closer, hand=closer)).eval()
-    for closeup in (codec.mouth, codec.hand):
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH, eyes=closer, mouth=closer, hand=closer)).eval()
+    assert list(codec.closeups) == ["eyes", "mouth", "hand"]
+    for closeup in codec.closeups.values():
         torch.nn.init.normal_(closeup.head.weight, std=0.1)
     latents, motion = torch.randn(2, 3, 8, 4, 4), torch.randn(2, 3, 4, MOTION_WIDTH)
     motion[..., motion_slice("hand_active")] = MOTION_SCALE["hand_active"]
@@ -211,7 +212,7 @@ def test_a_told_decoder_with_a_close_up_streams_too(clip):
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
     plain = codec.layers(latents, codec.initial_decode_state(clip[:, 0]), motion)[0].pixels
-    for one in ("mouth", "hand"):
+    for one in codec.closeups:
         partly = replace(codec.config, **{one: None})
         less = VideoVAE(partly).eval()
         less.load_state_dict({name: x for name, x in codec.state_dict().items() if name in less.state_dict()})

@@ -65,10 +65,9 @@ def closer(eager: Avatar) -> VideoVAE:
     """The codec of the small model with close-ups that paint."""
     torch.manual_seed(6)
     sizes = CloseupConfig(side_px=32, width_4=8, blocks_4=1, width_2=8, blocks_2=1)
-    codec = VideoVAE(replace(eager.codec.config, mouth=sizes, hand=sizes)).eval()
+    codec = VideoVAE(replace(eager.codec.config, eyes=sizes, mouth=sizes, hand=sizes)).eval()
     codec.load_state_dict({**codec.state_dict(), **eager.codec.state_dict()})
-    for closeup in (codec.mouth, codec.hand):
-        assert closeup is not None
+    for closeup in codec.closeups.values():
         torch.nn.init.normal_(closeup.head.weight, std=0.1)
     return codec
 

@@ -121,6 +121,22 @@ def test_what_mouths_are_seen_through_has_colours_of_its_own(codec: VideoVAE, fr
     assert not torch.equal(around["seen"][:, 0, 36, 36], around["true"][:, 0, 36, 36])
 
 
+def test_eyes_are_cut_a_little_above_them_beside_others_of_the_clip_and_often_blink(
+    codec: VideoVAE, frames: FrameStore
+) -> None:
+    motion = torch.zeros(TIME, 4, MOTION_WIDTH)
+    motion[1, 2, motion_slice("face").start + 8] = 0.9 * MOTION_SCALE["face"]  # a left lid
+    eyes = np.tile(np.array([[40.0, 40, 50, 46], [78, 42, 88, 48]], np.float32), (len(frames.frames), 1, 1))
+    with_eyes = replace(frames, tracks=frames.tracks | {"eye_boxes": eyes})
+    batch = next(batches(codec, with_eyes, store_of(motion), "eyes", rows=200)(Place(seed=0)))
+    torch.testing.assert_close(batch["place"], torch.tensor([[64.0, 42.0]]).expand(200, -1) / SIZE)
+    assert bool((corners(batch, "true") == torch.tensor([64, 42]) - SIDE // 2).all())
+    held = (batch["true"][:, 0, 0, 0].long() // 10) % (TIME * 4)
+    assert 0.45 < float((held == 6).float().mean()) < 0.7
+    away = batch["seen"][:, 0, SIDE // 2, SIDE // 2].float() / 10 - batch["true"][:, 0, 0, 0].long() // 10
+    assert float(away.abs().max()) > 4.5, "another frame of the clip, however far"
+
+
 def test_mouths_are_not_always_found_where_they_are(codec: VideoVAE, frames: FrameStore) -> None:
     store = store_of(torch.zeros(TIME, 4, MOTION_WIDTH))
     batch = next(batches(codec, frames, store, "mouth", beside_px=2.0, rows=200)(Place(seed=0)))

@@ -16,7 +16,6 @@ from flowact.studio.augment import degrade
 from flowact.train.data.hearing import JAW_OF_VISEME, HearingCorpus
 from flowact.train.stage import Batch, Values
 
-
 _NEAR_WEIGHT = 0.3
 
 

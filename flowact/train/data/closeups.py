@@ -36,9 +36,11 @@ _EYES_UP_PX = 4.0
 _LIDS = tuple(FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right"))
 _BLINKS, _BLINK_SHARE = 0.3, 0.5
 """A lid that is closed so far blinks, and the share of eyes that do: else one in ten would."""
-_VEIL = (0.5, 1.0)
-"""How much of what is seen of a mouth is that mean: more, and the paint hears nothing of what the decoder knows of this
-frame; less, and it only sharpens what the decoder drew, wherever that is."""
+_VEIL = {"eyes": (0.3, 1.0), "mouth": (0.5, 1.0)}
+"""How much of what is seen is that mean: more, and the paint hears nothing of what the decoder knows of this frame; less,
+and it only sharpens what the decoder drew, wherever that is."""
+_VEIL_BESIDE = {"eyes": 0.0, "mouth": 1.0}
+"""How far aside the mean lies, as a share of `beside_px`: eyes that are the portrait's lie where its face does."""
 Numbers = NDArray[np.int64]
 
 
@@ -154,11 +156,11 @@ class CloseupBatches:
         stills, _ = self._cut(self._still(drawn), at_still, gains)
         seen = self._softened(true, rng)
         if self.part != "hand":
-            aside = followed + self._error(rng, rows)
+            aside = followed + _VEIL_BESIDE[self.part] * self._error(rng, rows)
             others = [self._neighbour(rng, drawn, place + found, aside, gains) for _ in range(_OTHERS[self.part][0])]
             off = torch.from_numpy(1 + rng.uniform(-self.veil_tint, self.veil_tint, (rows, 3, 1, 1))).float()
             veil = (self._softened(torch.stack(others).mean(0), rng) * off).clamp(0, 255)
-            share = torch.from_numpy(rng.uniform(*_VEIL, (rows, 1, 1, 1))).float()
+            share = torch.from_numpy(rng.uniform(*_VEIL[self.part], (rows, 1, 1, 1))).float()
             with torch.no_grad():
                 hole = self.closeup.hole(shots.bones[:, 0]).cpu()
             seen = seen.lerp(veil, share * hole)

@@ -37,8 +37,8 @@ _LIDS = tuple(FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right"))
 _BLINKS, _BLINK_SHARE = 0.3, 0.5
 """A lid that is closed so far blinks, and the share of eyes that do: else one in ten would."""
 _VEIL = {"eyes": (0.3, 1.0), "mouth": (0.5, 1.0)}
-"""How much of what is seen is that mean: more, and the paint hears nothing of what the decoder knows of this frame; less,
-and it only sharpens what the decoder drew, wherever that is."""
+"""How much of what is seen is that mean: more, and the paint hears nothing of what the decoder knows of this frame;
+less, and it only sharpens what the decoder drew, wherever that is."""
 _VEIL_BESIDE = {"eyes": 0.0, "mouth": 1.0}
 """How far aside the mean lies, as a share of `beside_px`: eyes that are the portrait's lie where its face does."""
 Numbers = NDArray[np.int64]

@@ -35,7 +35,7 @@ CORPORA = {
 
 
 def hearing(context: RunContext) -> list[Stage]:
-    """Train the default audio encoder on the corpora in `context.data`, about half an hour of one core.
+    """Train the default audio encoder on the corpora in `context.data`.
 
     The second chapter bends the voices further than rooms and microphones do: with three synthetic speakers the
     encoder would else learn these three.
@@ -51,7 +51,7 @@ def hearing(context: RunContext) -> list[Stage]:
 
 def further(context: RunContext) -> Stage:
     """More of the second chapter for a model that starts from another: its backbone and its motion have learnt from
-    these features, so they are held where they are.
+    these features, so they are held where they are. Its lips are to be measured anew (recipes.lips).
     """
     if context.start_from is None:
         raise ConfigError("audio.further goes on from a model: pass --start-from, for example weights/nano.")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import openvino as ov
 
     from flowact.models.video_vae.closeup import Closeup, Draw, Part
-    from flowact.models.video_vae.model import DecodeState, EncodeState, VideoVAE
+    from flowact.models.video_vae.model import VideoVAE
+    from flowact.models.video_vae.state import DecodeState, EncodeState
 
 SKIPS = (1, 2)
 """Which `every` `FastCodec.decode` knows."""

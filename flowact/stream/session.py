@@ -17,7 +17,7 @@ from flowact.core.types import Chunk, Conditions, Frames
 from flowact.diffusion.guidance import Guidance
 from flowact.memory.bank import MemoryBank
 from flowact.models.anchor import small_colours
-from flowact.models.video_vae.model import DecodeState
+from flowact.models.video_vae.state import DecodeState
 from flowact.rollout.generate import Backbone, StreamState, shift
 
 if TYPE_CHECKING:

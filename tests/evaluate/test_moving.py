@@ -30,6 +30,16 @@ def test_a_body_that_moves_as_the_score_says_reaches_the_ceiling(avatar, dataset
     assert "jump at chunk edges" in table
 
 
+def test_clips_are_judged_to_their_last_frame(avatar, dataset, judges, monkeypatch):  # noqa: F811
+    entry = moving.choose(index_shards(find_shards(dataset, "val")), 1)[0]
+    true = pack_motion(decode_labels(entry.read((LABELS,))[LABELS]))[:-1]  # so that they are no whole chunks
+    monkeypatch.setattr(moving, "pack_motion", lambda _: true)
+    monkeypatch.setattr(moving, "move", lambda *given: np.zeros((12 * given[3], MOTION_WIDTH), np.float32))
+    moved = moving._move(avatar, entry, None, 0)
+    assert len(true) % 12
+    assert len(moved.made) == len(moved.true) == len(true)
+
+
 def test_motion_is_made_as_a_session_makes_it(avatar):  # noqa: F811
     voice = np.random.default_rng(0).uniform(-0.3, 0.3, 20000).astype(np.float32)
     made = moving.move(avatar, voice, [TimedPrompt(0.0, "a person waves")], chunks=2, seed=4)

@@ -24,7 +24,6 @@ Pixels are [B, F, 3, H, W] in -1..1 with F = 4T and sides that are multiples of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,64 +31,16 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
-from flowact.core.motion import seen_from
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
 from flowact.models.video_vae.closeup import Closeup, Draw, Finder, Part, face_shots, hand_shots
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
 from flowact.models.video_vae.sheets import PAINTED, SHEET, SHEET_MASK, STEP, Layers, alternate, halfway, move
+from flowact.models.video_vae.state import DecodeState, EncodeState, Memory
 from flowact.models.video_vae.told import ARM_MAPS, SKIN_MAPS, Palette, Teller, Telling, Told
 from flowact.models.video_vae.warp import enlarge, warp
 
-Memory = tuple[Tensor, ...]
 _AT_REST = 4.0
 """A mask that shows the portrait: before the first picture nobody has moved."""
-
-
-class EncodeState(NamedTuple):
-    """What the encoder remembers: the portrait's features, and the last latent frame.
-
-    Attributes:
-        features_8, features_16: [B, C, H/8, W/8] and [B, C, H/16, W/16], compared with the frames.
-        memory: per causal block, [B, C, H/16, W/16].
-    """
-
-    features_8: Tensor
-    features_16: Tensor
-    memory: Memory
-
-
-class DecodeState(NamedTuple):
-    """What the decoder remembers: the portrait, its features, and the last latent frame.
-
-    Attributes:
-        pixels: [B, 3, H, W] the portrait.
-        features_8: [B, C, H/8, W/8], warped and pasted.
-        features_16: [B, C, H/16, W/16], compared with the latents to find the flow.
-        palette: [B, P] the portrait's colours; P is 0 for a decoder that cannot be told of motion.
-        eyes, mouth: [B, 2] where they are, column and row in shares of the picture; [B, 0] where nobody asks.
-        stance: [B, M] how the portrait stands, zeros: at rest (0019); M is 0 for a decoder that cannot be told.
-        sheet: [B, SHEET, H/4, W/4] of the last picture: the next one lies half way between it and one that is painted.
-            [B, 0, H/4, W/4] where it is not known, in parts of clips: the next one is then as the one after it.
-        memory: per causal block, [B, C, H/16, W/16].
-    """
-
-    pixels: Tensor
-    features_8: Tensor
-    features_16: Tensor
-    palette: Tensor
-    eyes: Tensor
-    mouth: Tensor
-    stance: Tensor
-    sheet: Tensor
-    memory: Memory
-
-    def amid(self) -> DecodeState:
-        """The same for clips that are cut out of longer ones: what came before is not known."""
-        return self._replace(sheet=self.sheet[:, :0])
-
-    def moved(self, motion: Tensor) -> Tensor:
-        """What motion [B, T, 4, M] changes in the portrait."""
-        return seen_from(motion, self.stance[:, None, None])
 
 
 class Encoder(nn.Module):
@@ -233,12 +184,12 @@ class VideoVAE(nn.Module):
         self.palette = Palette(self.config.reference_width_16) if self.config.motion_dim else None
         self.teller = Teller(self.config.field_grid) if self.config.motion_dim else None
         self.painter = Painter(self.config)
-        width, eyes, mouth, hand = (getattr(self.config, x) for x in ("reference_width_16", "eyes", "mouth", "hand"))
-        self.eyes_finder = Finder("eyes", width) if eyes else None
-        self.eyes = Closeup("eyes", eyes) if eyes else None
-        self.mouth_finder = Finder("mouth", width) if mouth else None
-        self.mouth = Closeup("mouth", mouth) if mouth else None
-        self.hand = Closeup("hand", hand) if hand else None
+        c = self.config
+        self.eyes_finder = Finder("eyes", c.reference_width_16) if c.eyes else None
+        self.eyes = Closeup("eyes", c.eyes) if c.eyes else None
+        self.mouth_finder = Finder("mouth", c.reference_width_16) if c.mouth else None
+        self.mouth = Closeup("mouth", c.mouth) if c.mouth else None
+        self.hand = Closeup("hand", c.hand) if c.hand else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -332,23 +283,20 @@ class VideoVAE(nn.Module):
         be; as they are, if nothing was told. `motion` and `every` as for `decode`; `draw` replaces parts by their
         equals.
         """
-        if motion is None or not self.closeups:
+        if motion is None or self.teller is None:
             return clip
         shown = slice(every - 1, None, every)
         moved, motion = (x[:, :, shown].flatten(1, 2) for x in (state.moved(motion), motion))
-        draw = draw or {}
-        places: dict[Part, Tensor] = {"eyes": state.eyes, "mouth": state.mouth}
-        for part, place in places.items():
-            closeup = self.closeups.get(part)
-            if closeup is not None and self.teller is not None:
+        for part, closeup in self.closeups.items():
+            if part == "hand":
+                shots = [hand_shots(motion, Palette.skin(state.palette), hand) for hand in (0, 1)]
+            else:
                 # A mouth goes with the head, but its shape is told as it is: who believes what has changed since a
                 # portrait whose mouth is open opens it twice as far.
-                shots = face_shots(place, self.teller.follow(place, moved), motion)
-                clip = closeup.redraw(clip, state.pixels, shots, draw.get(part))
-        if self.hand is not None:
-            for hand in (0, 1):
-                shots = hand_shots(motion, Palette.skin(state.palette), hand)
-                clip = self.hand.redraw(clip, state.pixels, shots, draw.get("hand"))
+                place = state.eyes if part == "eyes" else state.mouth
+                shots = [face_shots(place, self.teller.follow(place, moved), motion)]
+            for one in shots:
+                clip = closeup.redraw(clip, state.pixels, one, (draw or {}).get(part))
         return clip
 
     def layers(

@@ -27,6 +27,7 @@ from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.objectives.closeup import paint_error, place_error
 from flowact.train.objectives.codec import CodecObjectiveConfig, DecoderObjective
+from flowact.train.objectives.hand import HandReading
 from flowact.train.optim import OptimSettings, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_turns
 from recipes.encode import run_model
@@ -89,7 +90,9 @@ def closeup(context: RunContext) -> list[Stage]:
 
     def chapter(part: Part, closeup: Closeup) -> Stage:
         finder = finders.get(part)
-        networks: dict[str, nn.Module] = {"closeup": closeup} | ({} if finder is None else {"finder": finder})
+        reading = HandReading(closeup.side_px).to(context.device) if part == "hand" else None
+        beside: dict[str, nn.Module | None] = {"finder": finder, "reading": reading}
+        networks: dict[str, nn.Module] = {"closeup": closeup} | {k: v for k, v in beside.items() if v is not None}
         batches = {
             split: CloseupBatches(
                 frames[split],
@@ -107,11 +110,11 @@ def closeup(context: RunContext) -> list[Stage]:
         judged = [{k: v.to(context.device) for k, v in next(held_out).items()} for _ in range(5)]
 
         def learn(batch: Batch, step: int) -> Loss:
-            loss, metrics = paint_error(closeup, batch)
+            loss, metrics = paint_error(closeup, batch, reading)
             if finder is None:
                 return loss, metrics
-            beside, found = place_error(finder, batch)
-            return loss + beside, metrics | found
+            off, found = place_error(finder, batch)
+            return loss + off, metrics | found
 
         def evaluate(step: int) -> dict[str, float]:
             found = [learn(batch, step)[1] for batch in judged]
@@ -129,7 +132,7 @@ def closeup(context: RunContext) -> list[Stage]:
                         lr=2e-3,
                         matrix_lr=0.02,
                         lr_schedule=warmup_hold_decay(0.02, 0.7, 0.02),
-                        outer=("closeup.head.weight", *([] if finder is None else ["finder.*"])),
+                        outer=("closeup.head.weight", *(f"{name}.*" for name in networks if name != "closeup")),
                     ),
                     ema_decay=0.99,
                 ),

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 MOTION_TRACKS = {
     "visemes": 15,
@@ -51,13 +51,6 @@ MOTION_SCALE = {
 """Brings weights in 0..1, degrees and shoulder widths to a spread of about one."""
 HAND_REACH = (0.0, 0.27, 0.5)
 """Points along a hand, in shoulder widths from the wrist: wrist, middle knuckle, fingertip."""
-_ELBOW = (0.75, -1.4, 0.0)
-"""Of a left arm that is up, about."""
-_FINGERS = ((0.06, 0.06, 0.11), (0.26, 0.08, 0.11), (0.27, 0.025, 0.12), (0.26, -0.03, 0.11), (0.24, -0.08, 0.09))
-"""Thumb to little finger: where they begin, along the hand and towards the thumb, and the length of their two bones."""
-_FULL_BEND = 1.6
-"""Angle of each of these bones in a fist, in radians."""
-BONES = 2 + 2 * len(_FINGERS)
 _OF_HANDS = ("wrist", "palm", "fingers", "curl")
 _CAMERA = ((0.963, 0.02, -0.005, 0.499), (0.002, -1.066, -0.068, 0.919))
 """Column and row in shares of the picture from x, y, z and 1: measured on the studio's head-and-shoulders framing."""
@@ -115,48 +108,17 @@ def hand_points(motion: Tensor) -> Tensor:
     motion = motion.float()
     fingers = motion[..., motion_slice("fingers")].unflatten(-1, (2, 3)) / MOTION_SCALE["fingers"]
     reach = torch.tensor(HAND_REACH, device=motion.device)
-    return _photographed(_wrists(motion)[..., None, :] + reach[:, None] * fingers[..., None, :])
+    return photographed(wrists(motion)[..., None, :] + reach[:, None] * fingers[..., None, :])
 
 
-def hand_bones(motion: Tensor) -> Tensor:
-    """The bones of both arms as the agreed camera sees them: a forearm, a palm, and two bones of each finger.
-
-    motion [..., M] -> [..., 2, BONES, 2, 2]: of the left and the right one the ends of each bone, column and row in
-    shares of the picture. The bones of a hand that hangs lie below the picture.
-    """
-    motion = motion.float()
-    up = motion[..., motion_slice("hand_active")] / MOTION_SCALE["hand_active"]
-    known = up.clamp(min=_LEAST_UP)[..., None]
-
-    def track(name: str) -> Tensor:
-        return motion[..., motion_slice(name)].unflatten(-1, (2, -1)) / MOTION_SCALE[name] / known
-
-    along, out_of_palm = (F.normalize(track(name), dim=-1) for name in ("fingers", "palm"))
-    left = torch.tensor([[1.0], [-1.0]], device=motion.device)
-    to_thumb = left * torch.linalg.cross(out_of_palm, along)
-    wrist = _wrists(motion)
-    elbow = wrist.new_tensor(_ELBOW) * torch.cat([left, torch.ones(2, 2, device=left.device)], 1)
-    bones = [torch.stack([elbow.expand_as(wrist), wrist], -2)]
-    bones.append(torch.stack([wrist, wrist + HAND_REACH[1] * along], -2))
-    for finger, (forward, aside, length) in enumerate(_FINGERS):
-        bend = track("curl")[..., finger, None].clamp(0, 1) * _FULL_BEND
-        begin = wrist + forward * along + aside * to_thumb
-        straight = F.normalize(along + to_thumb, dim=-1) if finger == 0 else along
-        inwards = -to_thumb + 0.5 * out_of_palm if finger == 0 else out_of_palm
-        middle = begin + length * (bend.cos() * straight + bend.sin() * inwards)
-        end = middle + length * ((2 * bend).cos() * straight + (2 * bend).sin() * inwards)
-        bones += [torch.stack([begin, middle], -2), torch.stack([middle, end], -2)]
-    return _photographed(torch.stack(bones, -3))
-
-
-def _wrists(motion: Tensor) -> Tensor:
+def wrists(motion: Tensor) -> Tensor:
     """Where the wrists of motion [..., M] are, [..., 2, 3] in shoulder widths: out of the picture if they hang."""
     up = motion[..., motion_slice("hand_active")] / MOTION_SCALE["hand_active"]
-    wrists = motion[..., motion_slice("wrist")].unflatten(-1, (2, 3)) / MOTION_SCALE["wrist"]
-    return wrists + (1 - up)[..., None] * torch.tensor(_HANGING, device=motion.device)
+    told = motion[..., motion_slice("wrist")].unflatten(-1, (2, 3)) / MOTION_SCALE["wrist"]
+    return told + (1 - up)[..., None] * torch.tensor(_HANGING, device=motion.device)
 
 
-def _photographed(points: Tensor) -> Tensor:
+def photographed(points: Tensor) -> Tensor:
     """Points [..., 3] as the agreed camera sees them: column and row in shares of the picture, [..., 2]."""
     camera = torch.tensor(_CAMERA, device=points.device)
     return F.linear(points, camera[:, :3], camera[:, 3])

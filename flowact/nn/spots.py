@@ -22,18 +22,6 @@ def strokes(ends: Tensor, side: int, radius: Tensor) -> Tensor:
 
     `radius` [...] is its deviation in shares of the picture.
     """
-    return stroke(square_distances(ends, side), radius)
-
-
-def stroke(square_distance: Tensor, radius: Tensor) -> Tensor:
-    """Squared distances [..., side, side] from lines to strokes along them, whose deviations are `radius` [...]."""
-    return (-0.5 * square_distance / radius.square()[..., None, None]).exp()
-
-
-def square_distances(ends: Tensor, side: int) -> Tensor:
-    """How far each place of a picture is from the line between two points: [..., 2, 2] (begin and end; column, row in
-    shares of the picture) -> [..., side, side], squared.
-    """
     cells = (torch.arange(side, device=ends.device) + 0.5) / side
     begin, line = ends[..., 0, :], ends[..., 1, :] - ends[..., 0, :]
     x = cells - begin[..., 0, None]  # [..., side]
@@ -43,4 +31,5 @@ def square_distances(ends: Tensor, side: int) -> Tensor:
     share = (along_x[..., None, :] + along_y[..., :, None]).clamp(0, 1)
     off_x = x[..., None, :] - share * line[..., 0, None, None]
     off_y = y[..., :, None] - share * line[..., 1, None, None]
-    return off_x.square() + off_y.square()
+    off = off_x.square() + off_y.square()
+    return (-0.5 * off / radius.square()[..., None, None]).exp()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from flowact.core.arms import BONES
 from flowact.core.clock import FRAMES_PER_LATENT, LATENTS_PER_CHUNK
 from flowact.core.errors import ShapeError
-from flowact.core.motion import BONES
 from flowact.speed.decoder_graph import DecoderGraph
 from flowact.speed.float32 import addresses_in_float32
 from flowact.speed.graph import Graph, Maker, Shape, key_of, trace
@@ -147,7 +147,7 @@ class _Squares(nn.Module):
         self.closeup = closeup
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor) -> Tensor:
-        drawn: Tensor = self.closeup(cuts, stills, numbers, cuts.new_zeros(1, 0, 2, 2))
+        drawn: Tensor = self.closeup(cuts, stills, numbers, cuts.new_zeros(1, 0, 2, 3))
         return drawn
 
 
@@ -157,7 +157,7 @@ def closeup_graph(closeup: Closeup) -> ov.Model:
         (3, closeup.side_px, closeup.side_px),
         (3, closeup.side_px, closeup.side_px),
         (closeup.read.in_features,),
-        *([(BONES, 2, 2)] if closeup.of_bones else []),
+        *([(BONES, 2, 3)] if closeup.of_bones else []),
     ]
     example = [torch.rand(4, *s) for s in sizes]
     return trace(closeup if closeup.of_bones else _Squares(closeup), example, [(-1, *s) for s in sizes])

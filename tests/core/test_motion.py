@@ -2,12 +2,10 @@ import numpy as np
 import torch
 
 from flowact.core.motion import (
-    BONES,
     MOTION_SCALE,
     MOTION_TRACKS,
     MOTION_WIDTH,
     aim_hands,
-    hand_bones,
     hand_points,
     motion_slice,
     pack_motion,
@@ -88,31 +86,3 @@ def test_a_body_is_seen_from_its_portrait_but_for_its_hands() -> None:
         is_hand = track in ("hand_active", "wrist", "palm", "fingers", "curl")
         expected = motion if is_hand else motion - stance
         assert torch.equal(seen[..., part], expected[..., part])
-
-
-def test_bones_of_hands_that_are_up_lie_on_their_points_and_others_below_the_picture() -> None:
-    motion = torch.from_numpy(pack_motion(tracks()))
-    bones, points = hand_bones(motion), hand_points(motion)
-    assert bones.shape == (6, 2, BONES, 2, 2)
-    # The last frame's left hand is up: its palm goes from the wrist to the knuckle, its forearm ends at the wrist.
-    torch.testing.assert_close(bones[-1, 0, 1, 0], points[-1, 0, 0])
-    torch.testing.assert_close(bones[-1, 0, 0, 1], points[-1, 0, 0])
-    assert bool((bones[0, 0, ..., 1] > 1).all())
-    assert bool((bones[:, 1, ..., 1] > 1).all())
-    assert bool(bones.isfinite().all())
-
-
-def test_fingers_bend_towards_the_palm_and_the_thumb_is_at_the_head_side_of_raised_palms() -> None:
-    given = tracks()
-    up, front = np.array([0.0, 1, 0], np.float32), np.array([0.0, 0, 1], np.float32)
-    given["hand_active"] = np.ones((6, 2), np.float32)
-    given["wrist"] = np.tile(np.array([[0.6, 0.2, 0.3], [-0.6, 0.2, 0.3]], np.float32), (6, 1, 1))
-    given["palm"], given["fingers"] = np.tile(front, (6, 2, 1)), np.tile(up, (6, 2, 1))
-    given["curl"] = np.zeros((6, 2, 5), np.float32)
-    given["curl"][1:, :, 1] = 1
-    bones = hand_bones(torch.from_numpy(pack_motion(given)))
-    thumb, index = bones[:, :, 3, 1], bones[:, :, 5, 1]
-    middle, little = bones[:, :, 7, 1], bones[:, :, 11, 1]
-    assert bool((thumb[:, 0, 0] < little[:, 0, 0]).all() and (thumb[:, 1, 0] > little[:, 1, 0]).all())
-    assert abs(float(index[0, 0, 1] - middle[0, 0, 1])) < 0.04
-    assert float(index[1, 0, 1] - middle[1, 0, 1]) > 0.15, "a bent finger is lower than a straight one"

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from flowact.core.arms import BONES, FINGERS, arm_bones
 from flowact.core.errors import ConfigError
-from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, aim_hands, hand_bones, motion_slice
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, aim_hands, motion_slice
 from flowact.models.video_vae.closeup import (
     FACE_NUMBERS,
     HAND_NUMBERS,
@@ -92,7 +93,8 @@ def test_only_what_is_seen_is_drawn_again_and_by_what_is_told(mouth: Closeup) ->
 
 @torch.no_grad()
 def test_what_was_decoded_in_the_hole_does_not_matter_to_a_hand(hand: Closeup) -> None:
-    one, stills, bones = torch.rand(2, 3, SIDE, SIDE), torch.rand(2, 3, SIDE, SIDE), torch.full((2, BONES, 2, 2), 0.5)
+    one, stills, bones = torch.rand(2, 3, SIDE, SIDE), torch.rand(2, 3, SIDE, SIDE), torch.full((2, BONES, 2, 3), 5.0)
+    bones[:, FINGERS] = 0.5
     hole, numbers = hand.hole(bones), torch.randn(2, HAND_NUMBERS)
     assert float(hole[..., SIDE // 2, SIDE // 2].min()) == 1
     assert float(hole[..., 0, :].max()) == 0
@@ -104,9 +106,24 @@ def test_what_was_decoded_in_the_hole_does_not_matter_to_a_hand(hand: Closeup) -
 
 
 @torch.no_grad()
+def test_a_new_hand_is_a_sketch_in_the_colour_of_the_skin_in_front_of_the_portrait() -> None:
+    hand = Closeup("hand", SMALL)
+    squares, stills, numbers = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 3, SIDE, SIDE), torch.zeros(1, HAND_NUMBERS)
+    numbers[0, -3:] = torch.tensor([0.5, 0.2, -0.1])
+    bones = torch.full((1, BONES, 2, 3), 5.0)
+    bones[:, FINGERS] = torch.tensor([[0.3, 0.5, 0.0], [0.7, 0.5, 0.0]])
+    made = hand(squares, stills, numbers, bones)[0]
+    torch.testing.assert_close(made[:, SIDE // 2, SIDE // 2], numbers[0, -3:], atol=0.02, rtol=0)
+    hole = hand.hole(bones)[0, 0]
+    beside = int((hole[:, SIDE // 2] == 1).nonzero()[0])
+    torch.testing.assert_close(made[:, beside, SIDE // 2], stills[0, :, beside, SIDE // 2])
+    assert torch.equal(made[:, 2], squares[0, :, 2])
+
+
+@torch.no_grad()
 def test_a_mouth_is_painted_over_what_was_decoded(mouth: Closeup) -> None:
     one, stills, numbers = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, 3, SIDE, SIDE), torch.randn(1, FACE_NUMBERS)
-    bones = torch.zeros(1, 0, 2, 2)
+    bones = torch.zeros(1, 0, 2, 3)
     made, hole = mouth(one, stills, numbers, bones), mouth.hole(bones)
     middle = (slice(None), slice(None), slice(36, 44), slice(36, 44))
     assert float(hole[middle].min()) == 1
@@ -142,11 +159,13 @@ def test_hands_are_shown_where_motion_puts_them() -> None:
     motion, skin = raised(2, 3), torch.rand(2, 3)
     motion[1, 2, motion_slice("hand_active")] = 0
     left, right = (hand_shots(motion, skin, hand) for hand in (0, 1))
-    # Knuckles are at a height of .6, wrists at .8, so fingertips at about .43.
-    torch.testing.assert_close(left.places[0], torch.tensor([0.75, 0.557]).expand(3, -1), atol=1e-3, rtol=0)
-    torch.testing.assert_close(right.places[0], torch.tensor([0.3, 0.557]).expand(3, -1), atol=1e-3, rtol=0)
-    assert left.bones.shape == (2, 3, BONES, 2, 2)
-    assert torch.equal(right.bones, hand_bones(motion)[:, :, 1])
+    # Between their joints, whatever these do.
+    for shots in (left, right):
+        inside = shots.bones[0, :, 1:, 1, :2]
+        assert bool((inside.amin(1) < shots.places[0]).all() and (shots.places[0] < inside.amax(1)).all())
+    assert bool((left.places[0, :, 0] > 0.6).all() and (right.places[0, :, 0] < 0.45).all())
+    assert left.bones.shape == (2, 3, BONES, 2, 3)
+    assert torch.equal(right.bones, arm_bones(motion)[:, :, 1])
     assert left.is_seen.tolist() == [[True] * 3, [True, True, False]]
     assert (left.is_mirrored, right.is_mirrored) == (False, True)
     assert left.numbers.shape == (2, 3, HAND_NUMBERS)
@@ -160,18 +179,19 @@ def test_hands_are_shown_where_motion_puts_them() -> None:
 @torch.no_grad()
 def test_fingers_are_told_by_their_bones_and_painted_around_them(hand: Closeup) -> None:
     squares, numbers = torch.rand(1, 3, SIDE, SIDE), torch.zeros(1, HAND_NUMBERS)
-    bones = torch.full((1, BONES, 2, 2), 5.0)  # far outside
+    bones = torch.full((1, BONES, 2, 3), 5.0)  # far outside
     assert torch.equal(hand(squares, squares, numbers, bones), squares)
-    bones[0, 4] = torch.tensor([[0.3, 0.3], [0.5, 0.3]])
+    bones[0, 7] = torch.tensor([[0.3, 0.3, 5.0], [0.5, 0.3, 5.0]])
     hole = hand.hole(bones)[0, 0]
     assert float(hole[24, 32]) == 1
     assert float(hole[60:].max()) == 0
     made = hand(squares, squares, numbers, bones)
-    bones[0, 5] = bones[0, 4]
-    bones[0, 4] = 5.0
     inside = (hole == 1).expand(1, 3, -1, -1)
-    assert (hand(squares, squares, numbers, bones) - made)[inside].abs().max() < 1e-4, "two bones of one finger"
-    bones[0, 8] = bones[0, 5]  # another's
+    nearer = bones.clone()
+    nearer[0, 7, :, 2] += 0.1
+    for changed in (nearer, bones.flip(-2)):
+        assert (hand(squares, squares, numbers, changed) - made)[inside].abs().max() > 1e-4, "how it lies is told"
+    bones[0, 13], bones[0, 7] = bones[0, 7], 5.0  # another finger's
     assert (hand(squares, squares, numbers, bones) - made)[inside].abs().max() > 1e-4
 
 
@@ -192,7 +212,7 @@ def test_a_mouth_is_found_where_mouths_usually_are_or_where_it_shows() -> None:
 def test_eyes_are_usually_above_the_mouth_and_their_hole_is_wider() -> None:
     features = torch.randn(1, 5, 16, 16)
     torch.testing.assert_close(Finder("eyes", 5)(features), torch.tensor([[0.5, 0.348]]), atol=0.01, rtol=0)
-    eyes, mouth = (Closeup(part, SMALL).hole(torch.zeros(1, 0, 2, 2))[0, 0] for part in ("eyes", "mouth"))
+    eyes, mouth = (Closeup(part, SMALL).hole(torch.zeros(1, 0, 2, 3))[0, 0] for part in ("eyes", "mouth"))
     assert bool((eyes >= mouth).all())
     assert float(eyes[SIDE // 2, 4]) == 1, "to the far corner of an eye"
     assert float(mouth[SIDE // 2, 4]) == 0
@@ -202,7 +222,7 @@ def test_eyes_are_usually_above_the_mouth_and_their_hole_is_wider() -> None:
 
 def test_every_weight_learns(hand: Closeup) -> None:
     squares = torch.rand(2, 3, SIDE, SIDE)
-    drawn = hand(squares, squares.flip(0), torch.randn(2, HAND_NUMBERS), torch.rand(2, BONES, 2, 2))
+    drawn = hand(squares, squares.flip(0), torch.randn(2, HAND_NUMBERS), torch.rand(2, BONES, 2, 3))
     drawn.square().mean().backward()
     assert not [name for name, p in hand.named_parameters() if p.grad is None or not p.grad.any()]
 

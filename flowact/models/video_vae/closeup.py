@@ -5,8 +5,8 @@
     portrait -------> cut --+
 
 Where eyes and mouth are in the portrait is found once, and where they go the common flow says; where hands are, motion
-says. Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. A hand is
-painted without a look at what was decoded in its place, the others over it.
+says. Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. Eyes and
+mouth are painted over what was decoded in their place, a hand over a sketch of its limbs (docs/decisions/0022).
 """
 
 from __future__ import annotations
@@ -18,35 +18,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flowact.core.motion import BONES, MOTION_SCALE, MOTION_WIDTH, hand_bones, hand_points, motion_slice
+from flowact.core.arms import BONE_RADII, FINGERS, FOREARM, PALM, arm_bones
+from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
 from flowact.models.video_vae.blocks import blocks, conv
 from flowact.models.video_vae.config import CloseupConfig
 from flowact.models.video_vae.told import SAME_PICTURE_PX, directions
-from flowact.nn.spots import spots, square_distances, stroke
+from flowact.nn.capsules import Seen, look_at_capsules
+from flowact.nn.spots import spots
 
 Part = Literal["eyes", "mouth", "hand"]
 FACE_NUMBERS = MOTION_WIDTH
 """What eyes and mouths are told: all of it."""
 HAND_NUMBERS = 15
 """How far up it is, its palm's and its fingers' directions, five bends, and the colour of skin."""
-HAND_MAPS = 7
-"""Forearm, palm, and five fingers."""
+HAND_MAPS = 12
+"""Forearm, palm, and five fingers, where they are seen; three of where that surface faces, its depth, and how far
+along its bone it is."""
 _USUAL_PLACE = {"eyes": (0.5, 0.348, 0.08), "mouth": (0.5, 0.54, 0.08)}
 """Column, row and deviation of eyes and mouths in the agreed framing, in shares of the picture."""
 _HOLE_PX, _HOLE_FADES = {"eyes": (46.0, 28.0, 4), "mouth": (31.0, 24.0, 2)}, 0.2
 """Half width and height of the hole, and how square it is (2: an ellipse); the share of it in which it fades. Lips of
 the training pictures reach 22 and 16 pixels to each side, wide open ones 30 and 22; lids 40 and 20, brows above."""
-_HAND_HOLE_PX, _HOLE_BEGINS, _HAND_HOLE_FADES = 11.0, 0.1, 0.4
-"""Deviation of the strokes whose bones make the hole for a hand, how far up its hill the hole begins, and in how much
-more of its height it is whole."""
+_HAND_HOLE_PX = (6.0, 8.0)
+"""How far around a hand the hole for it is whole, and in how much more it ends: so far aside may bones lie."""
 _RIM_PX = 8
 """How far from its border a close-up fades in."""
-_BONE_RADIUS = (0.03, 0.03, *(0.012,) * (BONES - 2))
-"""Deviation of the strokes of bones, in shares of the picture."""
+_DEPTH_SCALE = 4.0
+_ROUND = 0.2
+"""How much darker the rim of a limb is that is sketched."""
 _BEYOND = 0.15
 """Fingers of a hand that lies so far outside may still be seen, in shares of the picture."""
-_TOWARDS_TIP = 0.25
-"""How far from the middle knuckle to the fingertip the middle of a hand's square lies."""
 _LEAST_UP = 0.1
 """A hand that is less far up is not drawn again."""
 
@@ -61,7 +62,7 @@ class Shots(NamedTuple):
         places: [B, F, 2] their middles, column and row in shares of the picture.
         still_places: [B, F, 2] the same in the portrait.
         numbers: [B, F, n].
-        bones: [B, F, K, 2, 2] ends of bones in shares of the picture; K may be 0.
+        bones: [B, F, K, 2, 3] ends of bones: column, row and depth in shares of the picture; K may be 0.
         is_seen: [B, F] whether there is anything to be drawn.
         is_mirrored: a right hand is drawn as a left one in a mirror.
     """
@@ -97,11 +98,12 @@ class Closeup(nn.Module):
     """Paints into a hole of squares of decoded frames.
 
     Args:
-        part: of what it is. The hole for a hand is where its bones are drawn.
+        part: of what it is. The hole for a hand follows its limbs.
         config: its sizes.
     """
 
     edge: Tensor
+    radii: Tensor
 
     def __init__(self, part: Part, config: CloseupConfig) -> None:
         super().__init__()
@@ -117,14 +119,19 @@ class Closeup(nn.Module):
         self.fine_2 = blocks(c.blocks_2, c.width_2)
         self.head = conv(c.width_2, 4 * 3, 1, gain=0.0)  # a new one paints what it sees
         self.register_buffer("edge", _rim(c.side_px) if of_bones else _hole(part, c.side_px), persistent=False)
+        radii = torch.tensor(BONE_RADII) * (SAME_PICTURE_PX / c.side_px)
+        self.register_buffer("radii", radii, persistent=False)
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
-        """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 2] in
+        """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 3] in
         shares of the square, to squares drawn again.
         """
-        hole, maps = self._drawn(bones)
-        # A hand is decoded as fog that says nothing; the others as a veil over what is right.
-        seen = cuts * (hole == 0) if self.of_bones else cuts
+        hole, maps, seen = self.edge, [], cuts
+        if self.of_bones:
+            limbs = look_at_capsules(bones, self.radii, self.side_px // 2)
+            hole, maps = self._hole_around(limbs), [_maps_of(limbs, bones)]
+            # A hand is decoded as fog that says nothing; the others as a veil over what is right.
+            seen = torch.where(hole > 0, self._sketch(limbs, stills, numbers), cuts)
         shown = [F.pixel_unshuffle(y, 4) for y in (seen, stills)] + [F.pixel_unshuffle(y, 2) for y in maps]
         x = self.enter(torch.cat(shown, 1).contiguous(memory_format=torch.channels_last))
         # What is told is an addition everywhere, and of maps that are learnt: so it matters at once where it is.
@@ -137,18 +144,19 @@ class Closeup(nn.Module):
 
     def hole(self, bones: Tensor) -> Tensor:
         """Where it paints, [N or 1, 1, S, S] in 0..1."""
-        return self._drawn(bones)[0]
-
-    def _drawn(self, bones: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The hole, and the drawings of bones [N, K, 2, 2], [N, HAND_MAPS, S / 2, S / 2], if it is of bones."""
         if not self.of_bones:
-            return self.edge, []
-        off = square_distances(bones, self.side_px // 2)
-        near = stroke(off.amin(1, keepdim=True), off.new_tensor([_HAND_HOLE_PX / self.side_px]))
-        wide = F.interpolate(near, scale_factor=2, mode="bilinear", align_corners=False)
-        hole = ((wide - _HOLE_BEGINS) / _HAND_HOLE_FADES).clamp(0, 1) * self.edge
-        drawn = stroke(off, off.new_tensor(_BONE_RADIUS) * (SAME_PICTURE_PX / self.side_px))
-        return hole, [torch.cat([drawn[:, :2], drawn[:, 2:].unflatten(1, (-1, 2)).amax(2)], 1)]
+            return self.edge
+        return self._hole_around(look_at_capsules(bones, self.radii, self.side_px // 2))
+
+    def _hole_around(self, limbs: Seen) -> Tensor:
+        whole, fades = _HAND_HOLE_PX
+        return (1 - (_twice(limbs.outside) * self.side_px - whole) / fades).clamp(0, 1) * self.edge
+
+    def _sketch(self, limbs: Seen, stills: Tensor, numbers: Tensor) -> Tensor:
+        """Limbs in the colour of the skin, a little darker where they turn away, in front of the portrait."""
+        inside = (0.5 - _twice(limbs.outside) * self.side_px).clamp(0, 1)
+        skin = numbers[:, -3:, None, None] + 1
+        return stills.lerp(skin * (1 - _ROUND + _ROUND * _twice(limbs.normal[:, 2:])) - 1, inside)
 
     def redraw(self, clip: Tensor, portrait: Tensor, shots: Shots, draw: Draw | None = None) -> Tensor:
         """Decoded frames with the squares of `shots` drawn again.
@@ -168,7 +176,7 @@ class Closeup(nn.Module):
         still_corners = self.corners(shots.still_places.flatten(0, 1)[seen], side)
         cuts = cut(frames, corners, self.side_px, seen)
         stills = cut(portrait, still_corners, self.side_px, seen // clip.shape[1])
-        bones = (shots.bones.flatten(0, 1)[seen] * side - corners[:, None, None]) / self.side_px
+        bones = self.within(shots.bones.flatten(0, 1)[seen], corners, side)
         if shots.is_mirrored:
             cuts, stills, bones = cuts.flip(-1), stills.flip(-1), mirrored(bones)
         numbers = shots.numbers.flatten(0, 1)[seen]
@@ -181,6 +189,10 @@ class Closeup(nn.Module):
         pasted = frames.clone()
         paste(pasted, seen, drawn, corners)
         return pasted.unflatten(0, clip.shape[:2])
+
+    def within(self, bones: Tensor, corners: Tensor, side: int) -> Tensor:
+        """Bones [N, K, 2, 3] in shares of pictures of a side, in those of the squares with such corners [N, 2]."""
+        return (bones * side - F.pad(corners, (0, 1))[:, None, None]) / self.side_px
 
     def corners(self, places: Tensor, side: int) -> Tensor:
         """Upper left corners [N, 2], whole pixels, of the squares around places [N, 2] on pictures of a side. They may
@@ -197,7 +209,7 @@ def face_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
         places,
         place[:, None].expand_as(places),
         motion,
-        places.new_zeros(*places.shape[:2], 0, 2, 2),
+        places.new_zeros(*places.shape[:2], 0, 2, 3),
         torch.ones_like(places[..., 0], dtype=torch.bool),
         is_mirrored=False,
     )
@@ -209,8 +221,8 @@ def hand_shots(motion: Tensor, skin: Tensor, hand: int) -> Shots:
     def track(name: str) -> Tensor:
         return motion[..., motion_slice(name)].unflatten(-1, (2, -1))[..., hand, :].float()
 
-    _, knuckle, tip = hand_points(motion)[..., hand, :, :].unbind(-2)
-    places = knuckle.lerp(tip, _TOWARDS_TIP)
+    bones = arm_bones(motion)[..., hand, :, :, :]
+    places = bones[..., PALM.start :, 1, :2].mean(-2)
     aside = torch.tensor([1.0, 1.0, 1.0] if hand == 0 else [-1.0, 1.0, 1.0], device=motion.device)
     up = track("hand_active")
     told = (up, track("palm") * aside, track("fingers") * aside, track("curl"))
@@ -219,15 +231,28 @@ def hand_shots(motion: Tensor, skin: Tensor, hand: int) -> Shots:
         places,
         places,
         torch.cat([*told, skin[:, None].expand(-1, motion.shape[1], -1)], -1),
-        hand_bones(motion)[..., hand, :, :, :],
+        bones,
         (up[..., 0] > _LEAST_UP * MOTION_SCALE["hand_active"]) & inside,
         is_mirrored=hand == 1,
     )
 
 
+def _maps_of(limbs: Seen, bones: Tensor) -> Tensor:
+    """What is told of limbs with bones [N, K, 2, 3]: [N, HAND_MAPS, S / 2, S / 2]."""
+    near = _DEPTH_SCALE * (limbs.depth - bones[:, PALM].mean((1, 2))[:, 2, None, None, None])
+    arm, palm = (limbs.which[:, part].sum(1, keepdim=True) for part in (FOREARM, PALM))
+    fingers = limbs.which[:, FINGERS].unflatten(1, (-1, 3)).sum(2)
+    covered = limbs.which.sum(1, keepdim=True)
+    return torch.cat([arm, palm, fingers, limbs.normal, covered * near, limbs.along], 1)
+
+
+def _twice(maps: Tensor) -> Tensor:
+    return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def mirrored(bones: Tensor) -> Tensor:
-    """Bones [..., 2] in shares of a square, seen in a mirror."""
-    return torch.stack([1 - bones[..., 0], bones[..., 1]], -1)
+    """Bones [..., 3] in shares of a square, seen in a mirror."""
+    return torch.cat([1 - bones[..., :1], bones[..., 1:]], -1)
 
 
 def cut(pictures: Tensor, corners: Tensor, side: int, rows: Tensor | None = None) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flowact.core.motion import BONES, MOTION_WIDTH, hand_bones
+from flowact.core.arms import FINGERS, FOREARM, PALM, arm_bones
+from flowact.core.motion import MOTION_WIDTH
 from flowact.models.video_vae.blocks import conv
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.nn.spots import spots, strokes
@@ -17,8 +18,8 @@ ARM_MAPS = 6
 """Of a frame: forearm, palm and fingers of the left and of the right arm."""
 SKIN_MAPS = 3
 """Of a frame: the arms once more, in the colour of the skin."""
-_RADIUS = (0.035, 0.045, *(0.014,) * (BONES - 2))
-"""Deviation of the strokes of forearm, palm and the fingers' bones, in shares of the picture."""
+_RADIUS = ((FOREARM, 0.05), (PALM, 0.03), (FINGERS, 0.018))
+"""Deviation of the strokes of bones, in shares of the picture."""
 _LEAST_CELLS = 0.5
 """Deviation of a stroke at least, in cells: less would fall between them."""
 _PLACES = 4
@@ -172,10 +173,10 @@ class Teller(nn.Module):
 
 
 def told_bones(motion: Tensor, window: Tensor | None) -> Tensor:
-    """The bones of both arms (`core.motion.hand_bones`) as motion [B, T, 4, M] tells them, [B, T, 4, 2, BONES, 2, 2] in
-    shares of the picture or of its windows [B, 3].
+    """The bones of both arms (`core.arms`) as motion [B, T, 4, M] tells them, [B, T, 4, 2, BONES, 2, 2] in shares of
+    the picture or of its windows [B, 3].
     """
-    bones = hand_bones(motion)
+    bones = arm_bones(motion)[..., :2]
     if window is None:
         return bones
     window = window[:, None, None, None, None, None]
@@ -188,10 +189,12 @@ def draw_arms(bones: Tensor, side: int, window: Tensor | None, wider: float = 1.
     Strokes are as thick as limbs are in the whole picture, of which `window` [B, 3] says which part this is, times
     `wider`.
     """
-    radius = torch.tensor(_RADIUS, device=bones.device) * wider
-    if window is not None:
-        radius = radius / window[:, 2:]
-        radius = radius[:, None, None, None]
-    drawn = strokes(bones, side, radius.clamp(min=_LEAST_CELLS / side).expand(bones.shape[:-2]))
-    parts = (drawn[..., :1, :, :], drawn[..., 1:2, :, :], drawn[..., 2:, :, :].amax(-3, keepdim=True))
-    return torch.cat(parts, -3).flatten(3, 4)
+    maps = []
+    for part, radius in _RADIUS:
+        limb = bones[..., part, :, :]
+        wide = torch.tensor(radius * wider, device=bones.device)
+        if window is not None:
+            wide = (wide / window[:, 2:])[:, None, None, None]
+        wide = wide.clamp(min=_LEAST_CELLS / side).expand(limb.shape[:-2])
+        maps.append(strokes(limb, side, wide).amax(-3))
+    return torch.stack(maps, -3).flatten(3, 4)

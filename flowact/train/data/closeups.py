@@ -164,15 +164,15 @@ class CloseupBatches:
             with torch.no_grad():
                 hole = self.closeup.hole(shots.bones[:, 0]).cpu()
             seen = seen.lerp(veil, share * hole)
-        bones = (shots.bones[:, 0] * self.frames.frames.shape[1] - corners[:, None, None]) / self.closeup.side_px
-        pictures = [seen, true, stills]
+        bones = self.closeup.within(shots.bones[:, 0], corners, self.frames.frames.shape[1])
+        pictures = [seen, true, stills, 255 * self._inside(corners)]
         if shots.is_mirrored:
             pictures, bones = [x.flip(-1) for x in pictures], mirrored(bones)
-        seen, true, stills = (x.round().byte() for x in pictures)
+        seen, true, stills, inside = (x.round().byte() for x in pictures)
         features = self.stills.features[drawn.clip, drawn.still].float()
         return {
             "seen": seen, "true": true, "stills": stills, "numbers": shots.numbers[:, 0], "bones": bones,
-            "features": features, "place": place,
+            "features": features, "place": place, "inside": inside,
         }  # fmt: skip
 
     def _error(self, rng: np.random.Generator, rows: int) -> Tensor:
@@ -212,6 +212,12 @@ class CloseupBatches:
         corners = self.closeup.corners(places, self.frames.frames.shape[1])
         pictures = torch.from_numpy(self.frames.frames[numbers]).movedim(-1, 1)
         return (cut(pictures, corners, self.closeup.side_px).float() * gains).clamp(0, 255), corners
+
+    def _inside(self, corners: Tensor) -> Tensor:
+        """Which pixels of squares with these corners lie in the picture, [B, 1, S, S] in 0..1."""
+        side, line = self.frames.frames.shape[1], torch.arange(self.closeup.side_px)
+        x, y = (((corners[:, i, None] + line) >= 0) & ((corners[:, i, None] + line) < side) for i in (0, 1))
+        return (x[:, None, None, :] & y[:, None, :, None]).float()
 
     def _neighbour(
         self, rng: np.random.Generator, drawn: _Frames, found: Tensor, followed: Tensor, gains: Tensor

@@ -1,20 +1,21 @@
-"""Where faces go when bodies move, measured on the boxes of a data set: see `models.video_vae.told.Teller`."""
+"""Where faces go when bodies move, measured on the landmarks of a data set: see `models.video_vae.told.Teller`."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from flowact.models.video_vae.told import SAME_PICTURE_PX
+from flowact.studio.performance import LANDMARKS
 from flowact.train.data.frames import Array, FrameStore
 from flowact.train.data.latents import LatentStore
 
 _NEAR_PX, _FAR_PX = 10.0, 35.0
 _FAR_WEIGHT = 0.05
-_NOWHERE = 0.01
+_NOWHERE = 0.025
 _RIDGE = 1e-3
 _EVERY = 4
+_NOT_OF_FACES = ("iris", "wrist", "knuckle")
 
 
 def measure_common_flow(frames: FrameStore, store: LatentStore, grid: int) -> Tensor:
@@ -24,14 +25,14 @@ def measure_common_flow(frames: FrameStore, store: LatentStore, grid: int) -> Te
     mean of those near by, and it fades where there is none.
 
     Args:
-        frames: with the boxes of the clips of `store`, in the same order.
+        frames: with the landmarks of the clips of `store`, in the same order.
         store: says what moved since each clip's first still.
         grid: side of the field.
     """
     everywhere = torch.arange(store.length)[None].expand(store.clips, -1)
     clips = torch.arange(store.clips)
     moved = store.moved(clips, torch.zeros_like(clips), everywhere).flatten(1, 2)
-    points = torch.from_numpy(face_points(frames.tracks)) * (SAME_PICTURE_PX / frames.frames.shape[1])
+    points = torch.from_numpy(face_points(frames.tracks["landmarks"])) * (SAME_PICTURE_PX / frames.frames.shape[1])
     first = torch.from_numpy(frames.starts)
     points = points[first[:, None] + torch.arange(moved.shape[1])]  # N F P 2
     at_still = points[clips, store.stills[:, 0]]
@@ -50,13 +51,8 @@ def measure_common_flow(frames: FrameStore, store: LatentStore, grid: int) -> Te
     return -torch.einsum("yxp,mpc->mcyx", share, slopes)
 
 
-def face_points(tracks: dict[str, Array]) -> Array:
-    """Points [F, P, 2] in pixels: the eyes, and the middles of the sides of mouth and face."""
-    eyes = tracks["eye_boxes"].reshape(-1, 2, 2, 2).mean(2)
-    sides = []
-    for name in ("mouth_box", "face_box"):
-        x0, y0, x1, y1 = np.moveaxis(tracks[name], -1, 0)
-        x, y = (x0 + x1) / 2, (y0 + y1) / 2
-        sides += [np.stack(point, -1) for point in ((x0, y), (x1, y), (x, y0), (x, y1))]
-    points: Array = np.concatenate([eyes, np.stack(sides, 1)], 1)
-    return points
+def face_points(landmarks: Array) -> Array:
+    """Those of landmarks [F, K, 2] that faces take with them: all but irises and hands. Boxes would not do: the middle
+    of a tilted head's box is not where the middle of the head's went, and no box knows how far a nose is in front.
+    """
+    return landmarks[:, [i for i, name in enumerate(LANDMARKS) if not name.startswith(_NOT_OF_FACES)]]

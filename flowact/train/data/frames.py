@@ -25,6 +25,7 @@ Array = NDArray[Any]
 BOXES = ("mouth_box", "face_box", "eye_boxes")
 
 _FRAMES, _INDEX = "frames.u8", "index.npz"
+_TRACKS = (*LABELS, *BOXES, "landmarks")
 _EYE_MARGIN = 0.35
 
 
@@ -34,7 +35,7 @@ class FrameStore:
 
     Attributes:
         frames: [N, H, W, 3] uint8, memory-mapped.
-        tracks: by name of LABELS and BOXES, arrays [N, ...] float32; boxes in pixels.
+        tracks: by name of LABELS and BOXES, and "landmarks", arrays [N, ...] float32; boxes and landmarks in pixels.
         starts: [clips] index of each clip's first frame.
         lengths: [clips] number of frames of each clip.
         identities: [clips] number of the person.
@@ -55,7 +56,7 @@ class FrameStore:
             named = {name: index[name] for name in index.files}
         shape = tuple(int(n) for n in named.pop("shape"))
         frames = np.memmap(folder / _FRAMES, np.uint8, "r", shape=shape)
-        return cls(frames, {name: named.pop(name) for name in (*LABELS, *BOXES)}, **named)
+        return cls(frames, {name: named.pop(name) for name in _TRACKS}, **named)
 
 
 def build_frame_store(shards_dir: Path, out_dir: Path, split: str = "train") -> FrameStore:
@@ -65,7 +66,7 @@ def build_frame_store(shards_dir: Path, out_dir: Path, split: str = "train") -> 
         ConfigError: there are no shards, one is damaged, or the clips differ in size.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    tracks: dict[str, list[Array]] = {name: [] for name in (*LABELS, *BOXES)}
+    tracks: dict[str, list[Array]] = {name: [] for name in _TRACKS}
     lengths: list[int] = []
     identities: list[int] = []
     size: tuple[int, ...] = ()

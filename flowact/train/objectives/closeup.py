@@ -10,24 +10,34 @@ from torch.nn import functional as F
 
 from flowact.models.video_vae.closeup import Closeup, Finder
 from flowact.train.objectives.codec import CodecObjectiveConfig, picture_error
+from flowact.train.objectives.hand import HandReading
 
 _WEIGHTS = CodecObjectiveConfig(mouth_weight=16.0)
 _PLACE_SCALE = 16.0
 """Places count in sixteenths of the picture."""
 
 
-def paint_error(closeup: Closeup, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss (scalar) and metrics (detached scalars) of a batch of `train.data.closeups`: PSNR in dB, and how sharp the
-    paint is, 1 for the truth.
+def paint_error(
+    closeup: Closeup, batch: Mapping[str, Tensor], reading: HandReading | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss (scalar) and metrics (detached scalars) of a batch of `train.data.closeups`: PSNR in dB, how sharp the
+    paint is, 1 for the truth, and what `reading` says of it.
     """
     seen, true, stills = (batch[name].float() / 127.5 - 1 for name in ("seen", "true", "stills"))
     bones = batch["bones"].float()
-    made = closeup(seen, stills, batch["numbers"].float(), bones)
-    hole = closeup.hole(bones).expand(len(made), -1, -1, -1)
+    numbers = batch["numbers"].float()
+    made = closeup(seen, stills, numbers, bones)
+    hole = closeup.hole(bones) * (batch["inside"].float() / 255)
+    # What lies outside of the picture is shown to nobody, and nobody knows what it should be.
+    made = torch.where(batch["inside"] > 0, made, true)
     regions = {"mouth": hole, "eyes": torch.zeros_like(hole)}
     loss, found = picture_error(made[:, None], true[:, None], stills, regions, _WEIGHTS)
     sharpness = _detail(made.detach(), hole) / _detail(true, hole)
-    return loss, {"loss": loss.detach(), "psnr": found["psnr_mouth"], "sharpness": sharpness}
+    metrics = {"psnr": found["psnr_mouth"], "sharpness": sharpness}
+    if reading is not None:
+        read, told = reading(made, true, numbers)
+        loss, metrics = loss + read, metrics | told
+    return loss, {"loss": loss.detach(), **metrics}
 
 
 def place_error(finder: Finder, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -73,7 +73,7 @@ class MouthReading(nn.Module):
         fixed = {name: value.detach() for name, value in self.reader.named_parameters()}
         drawn_traces, drawn_read = functional_call(self.reader, fixed, (drawn,))
         wrong = F.smooth_l1_loss(drawn_read.float(), labels)
-        apart = torch.stack([_apart(a, b.detach()) for a, b in zip(drawn_traces, traces)]).mean()
+        apart = torch.stack([traces_apart(a, b.detach()) for a, b in zip(drawn_traces, traces)]).mean()
         loss = learnt + self.label_weight * wrong + self.trace_weight * apart
         return loss, {"read_true": learnt.detach(), "read_drawn": wrong.detach(), "traces": apart.detach()}
 
@@ -85,6 +85,6 @@ def _grid(centre: Tensor, reach: Tensor) -> Tensor:
     return centre[:, None, None] + reach[:, None, None, None] * offset
 
 
-def _apart(drawn: Tensor, true: Tensor) -> Tensor:
+def traces_apart(drawn: Tensor, true: Tensor) -> Tensor:
     """Mean squared distance of the feature vectors at each place, each at unit length."""
     return (F.normalize(drawn.float(), dim=1) - F.normalize(true.float(), dim=1)).square().sum(1).mean()

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from flowact.core.motion import MOTION_WIDTH, motion_slice
+from flowact.studio.performance import LANDMARKS
 from flowact.train.data.flow import face_points, measure_common_flow
 from flowact.train.data.frames import FrameStore
 from flowact.train.data.labels import LABELS
@@ -20,8 +21,10 @@ def moving_faces(motion: torch.Tensor) -> FrameStore:
     right = YAW_PX * motion[..., motion_slice("head")][..., 0].flatten().numpy()
     box = FACE + right[:, None] * np.array([1, 0, 1, 0], np.float32)
     tracks = {name: np.zeros((total, width), np.float32) for name, width in LABELS.items()}
-    tracks |= {"face_box": box, "mouth_box": box + np.array([20, 65, -20, -15], np.float32)}
-    tracks["eye_boxes"] = np.stack([box + np.array(o, np.float32) for o in ([5, 20, -35, -65], [35, 20, -5, -65])], 1)
+    spread = np.random.default_rng(0).uniform(0, 1, (len(LANDMARKS), 2)).astype(np.float32)
+    tracks["landmarks"] = box[:, None, :2] + spread * (FACE[2:] - FACE[:2])
+    for name in ("iris_left", "wrist_left", "knuckle_right"):
+        tracks["landmarks"][:, LANDMARKS.index(name)] = np.nan
     frames = np.broadcast_to(np.uint8(0), (total, 256, 256, 3))
     return FrameStore(frames, tracks, np.arange(CLIPS) * TIME * 4, np.full(CLIPS, TIME * 4), np.arange(CLIPS))
 
@@ -41,8 +44,7 @@ def test_faces_are_found_against_the_way_they_went_and_walls_stay() -> None:
 
 
 def test_face_points_lie_on_the_face() -> None:
-    points = face_points(moving_faces(torch.zeros(CLIPS, TIME, 4, MOTION_WIDTH)).tracks)[0]
-    assert points.shape == (10, 2)
+    points = face_points(moving_faces(torch.zeros(CLIPS, TIME, 4, MOTION_WIDTH)).tracks["landmarks"])[0]
+    assert points.shape == (18, 2)
     assert (points >= FACE[:2]).all()
     assert (points <= FACE[2:]).all()
-    assert points[0].tolist() == [115.0, 87.5]

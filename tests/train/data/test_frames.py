@@ -51,6 +51,7 @@ def test_the_store_holds_every_frame_and_label(store, samples):
     np.testing.assert_array_equal(store.tracks["mouth_open"][:12], samples[0].tracks["mouth_open"])
     assert store.tracks["eye_boxes"][0, 0] == pytest.approx([40 - 6.8, 30 - 6.8, 40 + 6.8, 30 + 6.8])
     assert np.isnan(store.tracks["eye_boxes"][0, 1]).all()
+    np.testing.assert_array_equal(store.tracks["landmarks"][12:], samples[1].tracks["landmarks"])
 
 
 def test_no_store_is_an_error(tmp_path):

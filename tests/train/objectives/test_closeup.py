@@ -35,7 +35,8 @@ def batch() -> dict[str, Tensor]:
         "true": true,
         "stills": torch.full_like(true, 128),
         "numbers": told[:, None].float().expand(-1, FACE_NUMBERS),
-        "bones": torch.zeros(8, 0, 2, 2),
+        "bones": torch.zeros(8, 0, 2, 3),
+        "inside": torch.full((8, 1, 64, 64), 255, dtype=torch.uint8),
     }
 
 
@@ -58,6 +59,20 @@ def test_only_what_is_painted_counts(batch: dict[str, Tensor]) -> None:
     torch.testing.assert_close(metrics["psnr"], same["psnr"])
     assert float(metrics["sharpness"]) == pytest.approx(1), "a new one paints what it sees"
     assert float(paint_error(closeup, batch | {"true": noise})[1]["sharpness"]) < 0.1
+
+
+def test_what_lies_outside_of_the_picture_does_not_count(batch: dict[str, Tensor]) -> None:
+    closeup = Closeup("mouth", CloseupConfig(64, 8, 1, 8, 1))
+    inside = batch["inside"].clone()
+    inside[..., 30:] = 0
+    noise = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
+    other = torch.where(inside > 0, noise, noise.flip(0))
+    with torch.no_grad():
+        (loss, found), (same, also) = (
+            paint_error(closeup, batch | {"true": true, "inside": inside}) for true in (noise, other)
+        )
+    torch.testing.assert_close(loss, same, atol=0.01, rtol=0)  # steps of brightness across its border are seen
+    torch.testing.assert_close(found["psnr"], also["psnr"])
 
 
 def test_mouths_are_found_where_they_show() -> None:

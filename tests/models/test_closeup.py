@@ -9,6 +9,7 @@ from flowact.models.video_vae.closeup import (
     HAND_NUMBERS,
     Closeup,
     Finder,
+    Shots,
     cut,
     face_shots,
     hand_shots,
@@ -248,3 +249,28 @@ def test_places_follow_the_common_flow() -> None:
     torch.testing.assert_close(went[0, 7], torch.tensor([-0.05, 0.0]))
     went[1, 4] = went[0, 7] = 0
     assert float(went.abs().max()) < 1e-6, "who does not move stays, and only the left half knows the other number"
+
+
+@torch.no_grad()
+def test_a_hand_that_was_drawn_stays_where_the_next_one_is_not() -> None:
+    hand = Closeup("hand", SMALL)  # a new one sketches
+    clip, portrait = torch.zeros(1, 2, 3, 256, 256), -torch.ones(1, 3, 256, 256)
+
+    def shots(column: float, colour: float, *, is_mirrored: bool) -> Shots:
+        numbers, bones = torch.zeros(1, 2, HAND_NUMBERS), torch.full((1, 2, BONES, 2, 3), 5.0)
+        numbers[..., -3:] = colour
+        bones[:, :, FINGERS] = torch.tensor([[column, 0.45, 0.0], [column, 0.55, 0.0]])
+        places = torch.full((1, 2, 2), 0.5)
+        return Shots(places, places, numbers, bones, torch.ones(1, 2, dtype=torch.bool), is_mirrored)
+
+    left, right = shots(0.45, 0.6, is_mirrored=False), shots(0.55, 0.3, is_mirrored=True)
+    first = hand.redraw(clip, portrait, left)
+    assert 0.4 < float(first[0, 0, 0, 128, 115]) <= 0.6
+    alone, both = hand.redraw(first, portrait, right), hand.redraw(first, portrait, right, behind=left)
+    assert float(alone[0, 0, 0, 128, 121]) < -0.5, "its hole shows the portrait"
+    assert float(both[0, 0, 0, 128, 119]) > 0.4, "and not where the other hand is"
+    torch.testing.assert_close(both[..., 128, 140], alone[..., 128, 140])
+    unseen = left._replace(is_seen=torch.tensor([[False, True]]))
+    half = hand.redraw(first, portrait, right, behind=unseen)
+    assert torch.equal(half[0, 0], alone[0, 0])
+    assert torch.equal(half[0, 1], both[0, 1])

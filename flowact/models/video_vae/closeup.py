@@ -158,7 +158,15 @@ class Closeup(nn.Module):
         skin = numbers[:, -3:, None, None] + 1
         return stills.lerp(skin * (1 - _ROUND + _ROUND * _twice(limbs.normal[:, 2:])) - 1, inside)
 
-    def redraw(self, clip: Tensor, portrait: Tensor, shots: Shots, draw: Draw | None = None) -> Tensor:
+    def _beside(self, bones: Tensor, other: Tensor) -> Tensor:
+        """Where limbs with bones `other` are, and those with `bones` [N, K, 2, 3] are not: [N, 1, S, S] in 0..1."""
+        own, others = (look_at_capsules(x, self.radii, self.side_px // 4).outside for x in (bones, other))
+        own, others = ((0.5 - _twice(_twice(x)) * self.side_px / 2).clamp(0, 1) for x in (own, others))
+        return others * (1 - own)
+
+    def redraw(
+        self, clip: Tensor, portrait: Tensor, shots: Shots, draw: Draw | None = None, behind: Shots | None = None
+    ) -> Tensor:
         """Decoded frames with the squares of `shots` drawn again.
 
         Args:
@@ -166,6 +174,7 @@ class Closeup(nn.Module):
             portrait: [B, 3, H, W] in -1..1.
             shots: of these frames.
             draw: does what `forward` does; None is that.
+            behind: the other hand of the same frames, if it has been drawn already: it stays where this one is not.
         """
         draw = self if draw is None else draw
         seen = shots.is_seen.flatten().nonzero()[:, 0]
@@ -185,6 +194,12 @@ class Closeup(nn.Module):
             drawn = (drawn * 127.5 + 127.5).round().clamp(0, 255)
         else:
             drawn = draw(cuts, stills, numbers, bones)
+        if behind is not None:
+            meet = ((shots.places - behind.places).abs() * side < self.side_px).all(-1) & behind.is_seen
+            met = meet.flatten()[seen].nonzero()[:, 0]
+            other = self.within(behind.bones.flatten(0, 1)[seen[met]], corners[met], side)
+            other = mirrored(other) if shots.is_mirrored else other
+            drawn[met] = drawn[met].lerp(cuts[met].to(drawn), self._beside(bones[met], other))
         drawn = drawn.flip(-1) if shots.is_mirrored else drawn
         pasted = frames.clone()
         paste(pasted, seen, drawn, corners)

@@ -295,8 +295,8 @@ class VideoVAE(nn.Module):
                 # portrait whose mouth is open opens it twice as far.
                 place = state.eyes if part == "eyes" else state.mouth
                 shots = [face_shots(place, self.teller.follow(place, moved), motion)]
-            for one in shots:
-                clip = closeup.redraw(clip, state.pixels, one, (draw or {}).get(part))
+            for one, behind in zip(shots, [None, *shots]):
+                clip = closeup.redraw(clip, state.pixels, one, (draw or {}).get(part), behind)
         return clip
 
     def layers(

@@ -160,8 +160,10 @@ class Closeup(nn.Module):
 
     def _beside(self, bones: Tensor, other: Tensor) -> Tensor:
         """Where limbs with bones `other` are, and those with `bones` [N, K, 2, 3] are not: [N, 1, S, S] in 0..1."""
-        own, others = (look_at_capsules(x, self.radii, self.side_px // 4).outside for x in (bones, other))
-        own, others = ((0.5 - _twice(_twice(x)) * self.side_px / 2).clamp(0, 1) for x in (own, others))
+        # How far off limbs are is smooth, so it need not be asked everywhere.
+        coarse = [look_at_capsules(x, self.radii, self.side_px // 8).outside for x in (bones, other)]
+        fine = [F.interpolate(x, size=self.side_px, mode="bilinear", align_corners=False) for x in coarse]
+        own, others = ((0.5 - x * self.side_px / 2).clamp(0, 1) for x in fine)
         return others * (1 - own)
 
     def redraw(

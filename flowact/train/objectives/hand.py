@@ -1,7 +1,7 @@
 """Hands must read alike, not only look alike: fingers that run together cost few pixels and every gesture.
 
-As for mouths (`objectives.mouth`), a small network learns from true pictures what a hand does, and painted ones must
-leave the same traces in it. It exists in training only; the judges of gestures (`flowact.evaluate`) are other networks
+A small network learns from true pictures what a hand does, and painted ones must leave the same traces in it
+(`objectives.reading`). It exists in training only; the judges of gestures (`flowact.evaluate`) are other networks
 that never shape a picture. And there must be as much detail, wherever exactly: bones lie some pixels beside the hand
 that is shown, and the mean of all places where the gap between two fingers may be is no gap at all.
 """
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from flowact.models.video_vae.blocks import blocks, conv
-from flowact.train.objectives.mouth import traces_apart
+from flowact.train.objectives.reading import read_both
 
 READ = 12
 """So many of what a hand is told are read: all but the colour of skin."""
@@ -57,18 +56,11 @@ class HandReading(nn.Module):
         """Squares [N, 3, S, S] in -1..1 and what was told of them [N, n] to the loss (scalar) and metrics (detached
         scalars).
         """
-        labels = numbers[:, :READ]
-        traces, read = self.reader(true)
-        learnt = F.smooth_l1_loss(read.float(), labels)
-        # The reader must not learn to like what is painted.
-        fixed = {name: value.detach() for name, value in self.reader.named_parameters()}
-        painted_traces, painted_read = functional_call(self.reader, fixed, (painted,))
-        wrong = F.smooth_l1_loss(painted_read.float(), labels)
-        apart = torch.stack([traces_apart(a, b.detach()) for a, b in zip(painted_traces, traces)]).mean()
+        read = read_both(self.reader, painted, true, numbers[:, :READ])
         lost = (_detail(painted) - _detail(true)).abs().mean()
-        loss = learnt + self.label_weight * wrong + self.trace_weight * apart + self.detail_weight * lost
-        found = {"read_true": learnt, "read_painted": wrong, "traces": apart, "detail_lost": lost}
-        return loss, {name: value.detach() for name, value in found.items()}
+        loss = read.true + self.label_weight * read.drawn + self.trace_weight * read.traces
+        found = {"read_true": read.true, "read_painted": read.drawn, "traces": read.traces, "detail_lost": lost}
+        return loss + self.detail_weight * lost, {name: value.detach() for name, value in found.items()}
 
 
 def _detail(squares: Tensor) -> Tensor:

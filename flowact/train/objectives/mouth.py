@@ -1,8 +1,8 @@
 """Mouths must read alike, not only look alike: half an opening drawn as a closed mouth costs few pixels and every word.
 
 A small network learns from true pictures what a mouth does, and the codec's pictures must leave the same traces in it
-(after Johnson et al. 2016, "Perceptual losses for real-time style transfer and super-resolution"). It exists in
-training only; the judges of the lips (`flowact.evaluate`) are other networks that never shape a picture.
+(`objectives.reading`). It exists in training only; the judges of the lips (`flowact.evaluate`) are other networks that
+never shape a picture.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from flowact.models.video_vae.blocks import blocks, conv
 from flowact.train.data.labels import LABEL_SCALE, LABELS, MOUTH_LABELS
+from flowact.train.objectives.reading import read_both
 
 CROP_PX = 48
 _REACH = 0.3
@@ -67,15 +67,10 @@ class MouthReading(nn.Module):
         known = [batch[name].float().reshape(len(seen), -1) * LABEL_SCALE[name] for name in MOUTH_LABELS]
         labels = torch.cat(known, 1)[seen]
         true, drawn = (F.grid_sample(x.flatten(0, 1)[seen].float(), grid, align_corners=False) for x in (clip, decoded))
-        traces, read = self.reader(true)
-        learnt = F.smooth_l1_loss(read.float(), labels)
-        # The reader must not learn to like what the codec draws.
-        fixed = {name: value.detach() for name, value in self.reader.named_parameters()}
-        drawn_traces, drawn_read = functional_call(self.reader, fixed, (drawn,))
-        wrong = F.smooth_l1_loss(drawn_read.float(), labels)
-        apart = torch.stack([traces_apart(a, b.detach()) for a, b in zip(drawn_traces, traces)]).mean()
-        loss = learnt + self.label_weight * wrong + self.trace_weight * apart
-        return loss, {"read_true": learnt.detach(), "read_drawn": wrong.detach(), "traces": apart.detach()}
+        read = read_both(self.reader, drawn, true, labels)
+        loss = read.true + self.label_weight * read.drawn + self.trace_weight * read.traces
+        found = {"read_true": read.true, "read_drawn": read.drawn, "traces": read.traces}
+        return loss, {name: value.detach() for name, value in found.items()}
 
 
 def _grid(centre: Tensor, reach: Tensor) -> Tensor:
@@ -83,8 +78,3 @@ def _grid(centre: Tensor, reach: Tensor) -> Tensor:
     line = torch.linspace(-1, 1, CROP_PX, device=centre.device)
     offset = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
     return centre[:, None, None] + reach[:, None, None, None] * offset
-
-
-def traces_apart(drawn: Tensor, true: Tensor) -> Tensor:
-    """Mean squared distance of the feature vectors at each place, each at unit length."""
-    return (F.normalize(drawn.float(), dim=1) - F.normalize(true.float(), dim=1)).square().sum(1).mean()

@@ -147,7 +147,7 @@ def test_bytes_are_drawn_as_numbers_are(mouth: Closeup) -> None:
 @torch.no_grad()
 def test_a_right_hand_is_a_left_one_in_a_mirror(hand: Closeup) -> None:
     """A person seen in a mirror has the other hand up; the picture is the mirror's."""
-    left = hand_shots(raised(1, 2), torch.rand(1, 3), 0)
+    left, _ = hand_shots(raised(1, 2), torch.rand(1, 3))
     left = left._replace(places=torch.full((1, 2, 2), 0.5), still_places=torch.full((1, 2, 2), 0.5))
     right = left._replace(bones=mirrored(left.bones), is_mirrored=True)
     clip, portrait = torch.rand(1, 2, 3, 256, 256), torch.rand(1, 3, 256, 256)
@@ -159,7 +159,7 @@ def test_a_right_hand_is_a_left_one_in_a_mirror(hand: Closeup) -> None:
 def test_hands_are_shown_where_motion_puts_them() -> None:
     motion, skin = raised(2, 3), torch.rand(2, 3)
     motion[1, 2, motion_slice("hand_active")] = 0
-    left, right = (hand_shots(motion, skin, hand) for hand in (0, 1))
+    left, right = hand_shots(motion, skin)
     # Between their joints, whatever these do.
     for shots in (left, right):
         inside = shots.bones[0, :, 1:, 1, :2]
@@ -173,7 +173,7 @@ def test_hands_are_shown_where_motion_puts_them() -> None:
     assert torch.equal(left.numbers[..., -3:], skin[:, None].expand(-1, 3, -1))
     palm = motion[..., motion_slice("palm")]
     torch.testing.assert_close(right.numbers[..., 1:4], palm[..., 3:] * torch.tensor([-1.0, 1.0, 1.0]))
-    away = hand_shots(aim_hands(motion[0], torch.full((3, 2, 2, 2), 1.4))[None], skin[:1], 0)
+    away, _ = hand_shots(aim_hands(motion[0], torch.full((3, 2, 2, 2), 1.4))[None], skin[:1])
     assert not away.is_seen.any()
 
 

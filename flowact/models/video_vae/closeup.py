@@ -119,8 +119,9 @@ class Closeup(nn.Module):
         self.fine_2 = blocks(c.blocks_2, c.width_2)
         self.head = conv(c.width_2, 4 * 3, 1, gain=0.0)  # a new one paints what it sees
         self.register_buffer("edge", _rim(c.side_px) if of_bones else _hole(part, c.side_px), persistent=False)
-        radii = torch.tensor(BONE_RADII) * (SAME_PICTURE_PX / c.side_px)
-        self.register_buffer("radii", radii, persistent=False)
+        if of_bones:
+            radii = torch.tensor(BONE_RADII) * (SAME_PICTURE_PX / c.side_px)
+            self.register_buffer("radii", radii, persistent=False)
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
         """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 3] in
@@ -232,13 +233,17 @@ def face_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
     )
 
 
-def hand_shots(motion: Tensor, skin: Tensor, hand: int) -> Shots:
-    """Left (0) or right (1) hands of people who move so [B, F, M], with skin [B, 3]."""
+def hand_shots(motion: Tensor, skin: Tensor) -> tuple[Shots, Shots]:
+    """Left and right hands of people who move so [B, F, M], with skin [B, 3]."""
+    bones = arm_bones(motion)
+    left, right = (_shots_of(hand, bones[..., hand, :, :, :], motion, skin) for hand in (0, 1))
+    return left, right
 
+
+def _shots_of(hand: int, bones: Tensor, motion: Tensor, skin: Tensor) -> Shots:
     def track(name: str) -> Tensor:
         return motion[..., motion_slice(name)].unflatten(-1, (2, -1))[..., hand, :].float()
 
-    bones = arm_bones(motion)[..., hand, :, :, :]
     places = bones[..., PALM.start :, 1, :2].mean(-2)
     aside = torch.tensor([1.0, 1.0, 1.0] if hand == 0 else [-1.0, 1.0, 1.0], device=motion.device)
     up = track("hand_active")

@@ -1,9 +1,9 @@
 """True eyes, mouths and hands, cut where they would be found in decoded frames: what close-ups are trained on.
 
-Nothing need be decoded for it. Around a hole a decoded frame looks like a true one, if softer, and in the hole of a
-hand nothing is seen. In that of a mouth a decoder that is unsure draws the mean of what may be, a little aside and in
-colours that are not quite right; so does `CloseupBatches`: the mean of mouths of the same seconds. In place of eyes it
-draws those of the portrait; here, those of any other frame.
+Nothing need be decoded for it. Around a hole a decoded frame looks like a true one, if softer, and what was decoded in
+the hole of a hand does not matter. In that of a mouth a decoder that is unsure draws the mean of what may be, a little
+aside and in colours that are not quite right; so does `CloseupBatches`: the mean of mouths of the same seconds. In
+place of eyes it draws those of the portrait; here, those of any other frame.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class CloseupBatches:
         moved = self.store.moved(clip, still, latent[:, None])[torch.arange(len(clip)), 0, drawn.within][:, None]
         motion = self.store.motion[clip, latent, drawn.within].float()[:, None]
         if self.part == "hand":
-            return hand_shots(motion, (self.stills.skin[clip, still] + 1) * gains[:, :, 0, 0] - 1, hand)
+            return hand_shots(motion, (self.stills.skin[clip, still] + 1) * gains[:, :, 0, 0] - 1)[hand]
         with torch.no_grad():
             device = self.teller.field.device
             places = self.teller.follow(found.to(device), moved.to(device)).cpu()
@@ -250,6 +250,6 @@ def _seen_hands(store: LatentStore) -> Numbers:
     """[K, 4] clip, latent frame, which of its four frames and which hand, wherever a hand can be seen."""
     motion = store.motion.flatten(1, 2).float()
     nobody = torch.zeros(len(motion), 3)
-    seen = torch.stack([hand_shots(motion, nobody, hand).is_seen for hand in (0, 1)], -1)
+    seen = torch.stack([shots.is_seen for shots in hand_shots(motion, nobody)], -1)
     found: Numbers = seen.unflatten(1, (-1, FRAMES_PER_LATENT)).nonzero().numpy()
     return found

@@ -167,7 +167,7 @@ def test_hands_are_cut_where_they_are_and_right_ones_mirrored(codec: VideoVAE, f
     is_left = batch["true"][:, 1, 0, 0] < batch["true"][:, 1, 0, -1]  # columns go up from left to right
     assert 20 < int(is_left.sum()) < 60
     for hand, rows in ((0, is_left), (1, ~is_left)):
-        column = hand_shots(motion[:1, 2:], torch.zeros(1, 3), hand).places[0, 0, 0] * SIZE
+        column = hand_shots(motion[:1, 2:], torch.zeros(1, 3))[hand].places[0, 0, 0] * SIZE
         green = batch["true"][rows, 1, 0].float().mean(1)
         torch.testing.assert_close(green, (column - 0.5).expand_as(green), atol=1.0, rtol=0)
         assert torch.equal(batch["stills"][rows, 1:], batch["true"][rows, 1:]), "the same place of the portrait"

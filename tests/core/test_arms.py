@@ -1,8 +1,10 @@
 import numpy as np
 import torch
 
+from flowact.core import arms
 from flowact.core.arms import BONE_RADII, BONES, FINGERS, FOREARM, PALM, arm_bones
 from flowact.core.motion import MOTION_TRACKS, MOTION_WIDTH, aim_hands, hand_points, pack_motion, photographed, wrists
+from flowact.studio.skeleton import CURL_DEGREES
 
 THUMB, INDEX, MIDDLE, LITTLE = (slice(FINGERS.start + 3 * i, FINGERS.start + 3 * i + 3) for i in (0, 1, 2, 4))
 TIP = -1
@@ -74,3 +76,7 @@ def test_hands_that_hang_lie_below_the_picture_whatever_is_told() -> None:
     anything = torch.randn(4, 7, MOTION_WIDTH)
     assert bool(arm_bones(anything).isfinite().all())
     assert bool(arm_bones(0 * anything).isfinite().all())
+
+
+def test_fingers_bend_as_those_of_the_studios_people_do() -> None:
+    assert arms._BEND == CURL_DEGREES

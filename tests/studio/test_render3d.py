@@ -7,16 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("moderngl")
 
+from flowact.core.arms import FINGERS, FOREARM, arm_bones
 from flowact.core.errors import ConfigError
+from flowact.core.motion import aim_hands, pack_motion
 from flowact.studio.character import Character3D
+from flowact.studio.clipfile import SCORE_TRACKS
 from flowact.studio.makehuman import load_assets, read_target
 from flowact.studio.performance import FACE_UNITS, LANDMARKS, VISEMES, Performance
 from flowact.studio.render3d import Renderer3D
 from flowact.studio.scene import FRAMINGS, make_scene, visible_region
-from flowact.studio.skeleton import pose
+from flowact.studio.score import make_performance
+from flowact.studio.skeleton import Poser, pose
 
 ASSETS = Path(os.environ.get("FLOWACT_ASSETS", Path(__file__).parents[3] / "assets" / "makehuman-cc0"))
 needs_assets = pytest.mark.skipif(not ASSETS.is_dir(), reason="the MakeHuman CC0 assets are not unpacked here")
@@ -147,3 +152,28 @@ def test_bust_head_size_and_mouth_pixels(person: Character3D) -> None:
         crown, chin, left, right = make_scene(person, seed, "bust", 256).project(points, 256)
         assert 0.50 < (chin[1] - crown[1]) / 256 < 0.61
         assert left[0] - right[0] > 28
+
+
+@needs_assets
+def test_arms_are_told_where_those_of_people_are(person: Character3D) -> None:
+    """`core.arms` on a whole person, in pixels of 256: median over all frames in which a hand is up."""
+    elbows, joints = [], []
+    for seed in range(4):
+        performance = make_performance(seed, 96, busy_hands=True)
+        poser, scene = pose(person.skeleton, performance), make_scene(person, seed, "bust", 256)
+        seen = scene.project(np.stack([_joints(poser, side) for side in "LR"], 1).astype(np.float32), 256)
+        motion = torch.from_numpy(pack_motion({name: getattr(performance, name) for name in SCORE_TRACKS}))
+        wrist, middle_knuckle = 1, 8
+        aimed = aim_hands(motion, torch.from_numpy(seen[:, :, [wrist, middle_knuckle]]) / 256)
+        told = 256 * arm_bones(aimed)[..., 0, :2].numpy()  # where bones begin
+        up = performance.hand_active > 0.95
+        elbows.append(np.linalg.norm(told[:, :, FOREARM][:, :, 0] - seen[:, :, 0], axis=-1)[up])
+        joints.append(np.linalg.norm(told[:, :, FINGERS] - seen[:, :, 2:], axis=-1)[up])
+    assert np.median(np.concatenate(elbows)) < 50
+    assert np.median(np.concatenate(joints)) < 5
+
+
+def _joints(poser: Poser, letter: str) -> np.ndarray:
+    """Elbow, wrist, and three joints of each finger, thumb to little finger: [F, 17, 3]."""
+    names = ["lowerarm01", "wrist", *(f"finger{finger}-{joint}" for finger in range(1, 6) for joint in (1, 2, 3))]
+    return np.stack([poser.at(f"{name}.{letter}") for name in names], 1)

@@ -27,7 +27,7 @@ from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore, WindowCutter
 from flowact.train.objectives.closeup import paint_error, place_error
 from flowact.train.objectives.codec import CodecObjectiveConfig, DecoderObjective
-from flowact.train.objectives.hand import HandReading
+from flowact.train.objectives.square import SquareReading
 from flowact.train.optim import OptimSettings, warmup_hold_decay
 from flowact.train.stage import Batch, Place, RunContext, Stage, Update, taking_turns
 from recipes.encode import run_model
@@ -42,6 +42,8 @@ ROWS: dict[Part, int] = {"eyes": 64, "mouth": 64, "hand": 24}
 """Squares in a batch."""
 VEIL_TINT: dict[Part, float] = {"eyes": 0.08, "mouth": 0.25, "hand": 0.0}
 """How far off the colours of what was decoded may be: teeth are bluish."""
+READINGS: dict[Part, dict[str, float]] = {"eyes": {"label_weight": 0.5}, "hand": {}}
+"""Which are trained to read alike, and weights of that (`objectives.square`)."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 
@@ -90,7 +92,9 @@ def closeup(context: RunContext) -> list[Stage]:
 
     def chapter(part: Part, closeup: Closeup) -> Stage:
         finder = finders.get(part)
-        reading = HandReading(closeup.side_px).to(context.device) if part == "hand" else None
+        reading = (
+            None if part not in READINGS else SquareReading(part, closeup.side_px, **READINGS[part]).to(context.device)
+        )
         beside: dict[str, nn.Module | None] = {"finder": finder, "reading": reading}
         networks: dict[str, nn.Module] = {"closeup": closeup} | {k: v for k, v in beside.items() if v is not None}
         batches = {
@@ -182,7 +186,9 @@ def _stage(
         return DreamBatches(frames[split], stores[split], made[split], **how)
 
     objective = DecoderObjective(
-        CodecObjectiveConfig(mouth_weight=16.0, hand_weight=4.0, paint_price=paint_price, latent_noise=0.2)
+        CodecObjectiveConfig(
+            mouth_weight=16.0, hand_weight=4.0, paint_price=paint_price, flow_weight=0.05, latent_noise=0.2
+        )
     ).to(context.device)
     shares = {"real": (0.0, 0.0), "resting": (0.0, 1.0)} | ({} if dreams is None else {"dreamt": (1.0, 0.0)})
     grid = stores["val"].latents.shape[-1]
@@ -200,7 +206,7 @@ def _stage(
         found: dict[str, float] = {}
         for kind, batch in judged.items():
             _, metrics = objective(net, {k: v.to(context.device) for k, v in batch.items()})
-            kept = ("psnr", "read_drawn", "paint")
+            kept = ("psnr", "read_drawn", "paint", "flow_beside")
             found |= {f"{kind}_{k}": float(v) for k, v in metrics.items() if k.startswith(kept)}
         return found
 

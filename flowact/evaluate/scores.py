@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,18 @@ from flowact.evaluate.subjects import Subject
 _MOST_MB = 3 * 1024
 
 
+class Borrowed(NamedTuple):
+    """Lips to somebody else's voice.
+
+    Attributes:
+        seen: [F] the opening seen in a stream to that voice.
+        true: [F'] that of the person whose voice it is.
+    """
+
+    seen: Float
+    true: Float
+
+
 @dataclass(frozen=True)
 class Take:
     """One stream that was made, as the judges saw it.
@@ -32,7 +44,7 @@ class Take:
         seen: what the judges saw.
         mesh: [F] what the face mesh saw; empty without a mesh.
         loudness: [F] of the voice.
-        wrong: [F] the opening seen in a stream of the same person to a wrong voice; None where none was made.
+        borrowed: lips of a second stream of the same person, to a wrong voice; None where none was made.
         chunk_seconds, resident_mb: cost, chunk by chunk.
         pictures: a few frames by number.
     """
@@ -41,7 +53,7 @@ class Take:
     seen: Observation
     mesh: Float
     loudness: Float
-    wrong: Float | None
+    borrowed: Borrowed | None
     chunk_seconds: list[float]
     resident_mb: list[float]
     pictures: dict[int, NDArray[np.uint8]]
@@ -65,8 +77,10 @@ def _lips(takes: Sequence[Take]) -> tuple[list[Line], dict[str, Any]]:
     truth = [t.subject.opening for t in takes]
     ceiling = score_lips([join_openings(t.subject)[: t.frames] for t in takes], truth)
     score = score_lips([t.seen.mouth_open for t in takes], truth)
-    borrowed = [t for t in takes if t.wrong is not None]
-    wrong = score_lips([t.wrong for t in borrowed if t.wrong is not None], [t.subject.opening for t in borrowed])
+    borrowed = [(t.borrowed, t.subject.opening) for t in takes if t.borrowed is not None]
+    wrong = score_lips([lips.seen for lips, _ in borrowed], [opening for _, opening in borrowed])
+    # Two people who each speak as they do agree by chance as well.
+    chance = score_lips([lips.true for lips, _ in borrowed], [opening for _, opening in borrowed])
     lines = [
         Line("lips: correlation with the true opening", _of(score), _of(ceiling), low=0.8, is_capped=True),
         Line(
@@ -82,12 +96,17 @@ def _lips(takes: Sequence[Take]) -> tuple[list[Line], dict[str, Any]]:
             ceiling.within_one if ceiling else None,
         ),
         Line("lips: spread of the opening", score.spread if score else None, ceiling.spread if ceiling else None),
-        Line("lips: correlation to a wrong voice", _of(wrong), low=-0.15, high=0.15),
+        Line("lips: correlation to a wrong voice", _of(wrong), _of(chance), low=-0.15, high=0.15),
     ]
     meshed = [t for t in takes if len(t.mesh)]
     if meshed:
         lines += _mesh(meshed)
-    return lines, {"lips": _plain(score), "lips_true": _plain(ceiling), "lips_wrong_voice": _plain(wrong)}
+    return lines, {
+        "lips": _plain(score),
+        "lips_true": _plain(ceiling),
+        "lips_wrong_voice": _plain(wrong),
+        "lips_chance": _plain(chance),
+    }
 
 
 def _mesh(takes: Sequence[Take]) -> list[Line]:

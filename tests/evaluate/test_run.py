@@ -7,7 +7,9 @@ from PIL import Image
 
 from flowact.core.types import Clip
 from flowact.evaluate.judge_data import index_shards
+from flowact.evaluate.metrics.lips import correlate
 from flowact.evaluate.run import RunSettings, evaluate
+from flowact.evaluate.subjects import find_subjects
 from flowact.studio.dataset import find_shards
 
 
@@ -47,6 +49,11 @@ def test_a_perfect_actor_scores_the_ceiling(dataset, judges, tmp_path):
     assert lines["motion: energy, share of the data's"]["score"] == pytest.approx(1, abs=1e-6)
     assert lines["identity: first and last second one person"]["score"] is not None
     assert len(notes) == 3
+    # How far two true openings agree by chance stands beside what lips do to a wrong voice.
+    people = find_subjects(index_shards(find_shards(dataset, "val")), 3, None)
+    one, other = (people[i][0].sample().tracks["mouth_open"] for i in (1, 0))
+    assert one.std() > 0.02
+    assert lines["lips: correlation to a wrong voice"]["ceiling"] == pytest.approx(correlate(other, one), abs=1e-6)
     assert "lips: correlation to a wrong voice" in table
     # Three streams, and one of the second person to the first one's voice.
     assert len(actor.asked) == 4

@@ -29,11 +29,13 @@ class Layers(NamedTuple):
         painted: [B, F, 3, H, W] what is new.
         moved: [B, F, 3, H, W] the portrait where the flow takes it.
         mask: [B, F, 1, H, W] in 0..1.
+        flow: [B, F, 2, H/4, W/4] where that takes it, in pixels.
     """
 
     painted: Tensor
     moved: Tensor
     mask: Tensor
+    flow: Tensor
 
     @property
     def pixels(self) -> Tensor:
@@ -44,7 +46,7 @@ class Layers(NamedTuple):
     def of(sheets: Tensor, moved: Tensor) -> Layers:
         """Of sheets [B, F, SHEET, H/4, W/4], and the portrait where their flow takes it."""
         painted, mask = F.pixel_shuffle(sheets[:, :, 2:], 4).split([3, 1], 2)
-        return Layers(painted, moved, mask.sigmoid())
+        return Layers(painted, moved, mask.sigmoid(), sheets[:, :, :2])
 
 
 def move(pixels: Tensor, flow_4: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from flowact.models.video_vae.closeup import Closeup, Finder
 from flowact.train.objectives.codec import CodecObjectiveConfig, picture_error
-from flowact.train.objectives.hand import HandReading
+from flowact.train.objectives.square import SquareReading
 
 _WEIGHTS = CodecObjectiveConfig(mouth_weight=16.0)
 _PLACE_SCALE = 16.0
@@ -18,7 +18,7 @@ _PLACE_SCALE = 16.0
 
 
 def paint_error(
-    closeup: Closeup, batch: Mapping[str, Tensor], reading: HandReading | None = None
+    closeup: Closeup, batch: Mapping[str, Tensor], reading: SquareReading | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss (scalar) and metrics (detached scalars) of a batch of `train.data.closeups`: PSNR in dB, how sharp the
     paint is, 1 for the truth, and what `reading` says of it.

@@ -42,6 +42,8 @@ class CodecObjectiveConfig:
         paint_price: what painting a pixel costs that is neither of a mouth nor of a hand, where `DecoderObjective` is
             told where hands are. Where a decoder is unsure, paint is the mean of what may be, a blur; the portrait
             moved is sharp.
+        flow_weight: what a pixel costs by which a point of the face is taken from the wrong place of the portrait, in
+            `DecoderObjective`. On skin, pixels say little of that, and heads nod less far than they should.
         label_weight: weight of the labels' error.
         latent_noise: standard deviation of the noise on the unit-variance latents before they are decoded.
     """
@@ -51,6 +53,7 @@ class CodecObjectiveConfig:
     hand_weight: float = 1.0
     gradient_weight: float = 0.5
     paint_price: float = 0.0
+    flow_weight: float = 0.0
     label_weight: float = 1.0
     latent_noise: float = 0.4
 
@@ -149,7 +152,8 @@ class DecoderObjective(nn.Module):
 
     The batch holds `latents` [B, T, C, H / 16, W / 16], `motion` and `window` as `VideoVAE.decode` takes them, the
     `portrait` [B, H, W, 3] uint8 that the reference is a part of, the pictures and boxes that `CodecObjective` takes,
-    and the labels of the mouth. Its own parameters are the mouth reader's; train them with the codec's.
+    the labels of the mouth, and points of faces: `points` [B, F, P, 2] and `reference_points` [B, P, 2] in pixels, NaN
+    where unknown. Its own parameters are the mouth reader's; train them with the codec's.
     """
 
     def __init__(self, config: CodecObjectiveConfig) -> None:
@@ -171,7 +175,28 @@ class DecoderObjective(nn.Module):
         read, found = self.mouth(decoded, clip, batch)
         free = torch.maximum(regions["mouth"], regions["hands"])
         paint = ((1 - layers.mask[:, :, 0]) * (1 - free)).mean()
-        return loss + read + self.config.paint_price * paint, {**metrics, **found, "paint": paint.detach()}
+        beside = flow_error(layers.flow, batch["points"].float(), batch["reference_points"].float(), clip.shape[-1])
+        loss = loss + read + self.config.paint_price * paint + self.config.flow_weight * beside
+        return loss, {**metrics, **found, "paint": paint.detach(), "flow_beside": beside.detach()}
+
+
+def flow_error(flow: Tensor, points: Tensor, at_still: Tensor, side: int) -> Tensor:
+    """How far from where it was a flow finds each point of a face, in pixels and by Huber, the mean of all that lie in
+    both pictures (scalar; 0 if none does).
+
+    Args:
+        flow: [B, F, 2, h, w] in pixels, where each place of a frame is found in the portrait.
+        points: [B, F, P, 2] in the frames, column and row in pixels; NaN where unknown.
+        at_still: [B, P, 2] the same in the portrait.
+        side: of the pictures, in pixels.
+    """
+    true = at_still[:, None] - points
+    known = (torch.stack([points, at_still[:, None].expand_as(points)]) / side - 0.5).abs().amax((0, -1)) < 0.5
+    grid = (2 * points / side - 1).nan_to_num()
+    found = F.grid_sample(flow.flatten(0, 1).float(), grid.flatten(0, 1)[:, None], align_corners=False)
+    found = found[:, :, 0].transpose(1, 2).unflatten(0, flow.shape[:2])
+    error = F.smooth_l1_loss(found[known], true[known], reduction="sum")
+    return error / (2 * known.sum().clamp_min(1))
 
 
 def picture_error(

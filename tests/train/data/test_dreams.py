@@ -13,6 +13,7 @@ from flowact.models.anchor import Anchor, AnchorConfig
 from flowact.models.mmdit.config import MMDiTConfig
 from flowact.models.mmdit.model import MMDiT
 from flowact.rollout.generate import Serving, StreamState, shift
+from flowact.studio.performance import LANDMARKS
 from flowact.train.data.dreams import DreamBatches, Dreams, dream
 from flowact.train.data.encode import still_frames
 from flowact.train.data.frames import BOXES, FrameStore
@@ -47,6 +48,7 @@ def frames() -> FrameStore:
     pictures = np.broadcast_to(np.arange(total, dtype=np.uint8)[:, None, None, None], (total, size, size, 3))
     boxes = {name: np.tile(np.array([16.0, 16, 48, 48], np.float32), (total, 1)) for name in BOXES}
     tracks = {name: np.zeros((total, width), np.float32) for name, width in LABELS.items()} | boxes
+    tracks["landmarks"] = np.tile(np.arange(total, dtype=np.float32)[:, None, None], (1, len(LANDMARKS), 2))
     starts = np.arange(CLIPS) * TIME * 4
     return FrameStore(pictures, tracks, starts, np.full(CLIPS, TIME * 4), np.arange(CLIPS))
 
@@ -111,6 +113,15 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     assert torch.equal(batch["clip"][:, ::4, 0, 0, 0].long(), clip * TIME * 4 + latent * 4)
     shown = batch["reference"][:, 0, 0, 0] - clip[:, 0] * TIME * 4
     assert set(shown.tolist()) == {7, 30}
+    # So do the points of their faces, which lie where the number of the frame says.
+    corner_px = corner[:, None] * 16
+    first = clip[:, 0] * TIME * 4
+    frame = (first + latent[:, 0] * 4)[:, None, None] + torch.arange(12)[:, None]
+    torch.testing.assert_close(batch["points"][:, :, 0], (frame - corner_px).float())
+    torch.testing.assert_close(
+        batch["reference_points"],
+        (first[:, None] + shown[:, None])[..., None] - corner_px + torch.zeros_like(batch["reference_points"]),
+    )
     moved = (value % 100).floor() - (shown // 4)[:, None]  # since the still
     assert torch.equal(batch["motion"][:, :, 0, 0], moved)
     untold = next(replace(batches, dreams=None, dreamt_share=0.0)(Place(seed=0)))

@@ -7,7 +7,13 @@ import torch
 from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, aim_hands, motion_slice
 from flowact.models.video_vae.config import VideoVAEConfig
 from flowact.models.video_vae.model import VideoVAE
-from flowact.train.objectives.codec import CodecObjective, CodecObjectiveConfig, DecoderObjective, box_mask
+from flowact.train.objectives.codec import (
+    CodecObjective,
+    CodecObjectiveConfig,
+    DecoderObjective,
+    box_mask,
+    flow_error,
+)
 
 SMALL = VideoVAEConfig(
     encoder_width_8=16,
@@ -129,6 +135,8 @@ def told(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         "motion": motion,
         "window": window,
         "portrait": batch["reference"],
+        "points": torch.full((*clip.shape[:2], 3, 2), torch.nan),
+        "reference_points": torch.full((2, 3, 2), torch.nan),
     }
 
 
@@ -191,3 +199,38 @@ def test_paint_has_a_price_but_on_mouths_and_hands(told):
     assert dear - free == pytest.approx(2 * paint, rel=1e-4)
     assert judge(at_mouth, 2.0)[1] == pytest.approx(0, abs=1e-6)
     assert judge(at_hands, 2.0)[1] < 0.9 * paint
+
+
+def test_a_flow_should_find_points_of_faces_where_the_portrait_has_them(told):
+    at_still = torch.tensor([[[30.0, 20], [40, 50]]])
+    points = at_still[:, None] + torch.tensor([[[4.0, -3]], [[0, 0]]])
+    right = (at_still[:, None] - points).mean(2)[..., None, None].expand(-1, -1, -1, 16, 16)
+    assert float(flow_error(right, points, at_still, 64)) == pytest.approx(0, abs=1e-5)
+    assert float(flow_error(right + 3, points, at_still, 64)) == pytest.approx(2.5, abs=1e-4), "Huber beyond a pixel"
+    # Flows differ from place to place, and count where the point is.
+    bent = right.clone()
+    bent[..., 8:, :] += 3
+    assert float(flow_error(bent, points, at_still, 64)) == pytest.approx(1.25, abs=1e-4)
+    # Unknown points, and those outside of either picture, do not count.
+    points, at_still = points.clone(), at_still.clone()
+    points[0, 0, 0], at_still[0, 1, 1] = torch.nan, 70
+    assert float(flow_error(bent, points, at_still, 64)) == pytest.approx(0, abs=1e-5)
+    assert float(flow_error(bent, points * torch.nan, at_still, 64)) == 0
+
+
+def test_flow_that_is_beside_costs_what_the_configuration_says(told):
+    torch.manual_seed(0)
+    codec = VideoVAE(replace(SMALL, motion_dim=MOTION_WIDTH)).eval()
+    given = told | {
+        "points": torch.full_like(told["points"], 20.0),
+        "reference_points": torch.full_like(told["reference_points"], 28.0),
+    }
+
+    def judge(weight: float) -> tuple[float, float]:
+        torch.manual_seed(0)
+        loss, metrics = DecoderObjective(CodecObjectiveConfig(flow_weight=weight))(codec, given)
+        return float(loss.detach()), float(metrics["flow_beside"])
+
+    (free, beside), (dear, _) = judge(0.0), judge(0.5)
+    assert beside > 5, "a new codec moves nothing"
+    assert dear - free == pytest.approx(0.5 * beside, rel=1e-4)

@@ -38,12 +38,12 @@ CLOSEUPS: dict[Part, CloseupConfig] = {
     "mouth": CloseupConfig(side_px=80, blocks_4=4),
     "hand": CloseupConfig(side_px=128, width_4=64),
 }
-ROWS: dict[Part, int] = {"eyes": 64, "mouth": 64, "hand": 24}
+ROWS: dict[Part, int] = {"eyes": 40, "mouth": 48, "hand": 24}
 """Squares in a batch."""
 VEIL_TINT: dict[Part, float] = {"eyes": 0.08, "mouth": 0.25, "hand": 0.0}
 """How far off the colours of what was decoded may be: teeth are bluish."""
-READINGS: dict[Part, dict[str, float]] = {"eyes": {"label_weight": 0.5}, "hand": {}}
-"""Which are trained to read alike, and weights of that (`objectives.square`)."""
+READINGS: dict[Part, dict[str, float]] = {"eyes": {"label_weight": 0.5}, "mouth": {"label_weight": 0.5}, "hand": {}}
+"""How much it counts that they read alike (`objectives.square`)."""
 LEAD = 0.1
 """Share of the real chunk in what a dreamt one begins with, for the decoder."""
 
@@ -92,11 +92,10 @@ def closeup(context: RunContext) -> list[Stage]:
 
     def chapter(part: Part, closeup: Closeup) -> Stage:
         finder = finders.get(part)
-        reading = (
-            None if part not in READINGS else SquareReading(part, closeup.side_px, **READINGS[part]).to(context.device)
-        )
-        beside: dict[str, nn.Module | None] = {"finder": finder, "reading": reading}
-        networks: dict[str, nn.Module] = {"closeup": closeup} | {k: v for k, v in beside.items() if v is not None}
+        reading = SquareReading(part, closeup.side_px, **READINGS[part]).to(context.device)
+        networks: dict[str, nn.Module] = {"closeup": closeup, "reading": reading}
+        if finder is not None:
+            networks["finder"] = finder
         batches = {
             split: CloseupBatches(
                 frames[split],

@@ -155,7 +155,7 @@ def closeup_graph(closeup: Closeup) -> ov.Model:
     """Trace a close-up of any number of squares."""
     sizes: list[Shape] = [
         (3, closeup.side_px, closeup.side_px),
-        (3, closeup.side_px, closeup.side_px),
+        (closeup.still_channels, closeup.side_px, closeup.side_px),
         (closeup.read.in_features,),
         *([(BONES, 2, 3)] if closeup.of_bones else []),
     ]

@@ -10,8 +10,10 @@ from flowact.models.video_vae.closeup import (
     Closeup,
     Finder,
     Shots,
+    beside_moved,
     cut,
     face_shots,
+    follow_irises,
     hand_shots,
     mirrored,
     paste,
@@ -274,3 +276,32 @@ def test_a_hand_that_was_drawn_stays_where_the_next_one_is_not() -> None:
     half = hand.redraw(first, portrait, right, behind=unseen)
     assert torch.equal(half[0, 0], alone[0, 0])
     assert torch.equal(half[0, 1], both[0, 1])
+
+
+def test_eyes_see_the_portrait_twice_the_second_time_moved_as_irises_were() -> None:
+    squares = torch.zeros(2, 3, 32, 32)
+    squares[:, :, 10:14, 8:12] = 1
+    both = beside_moved(squares, torch.tensor([[3.0, -2.0], [0.0, 0.0]]))
+    assert torch.equal(both[:, :3], squares)
+    torch.testing.assert_close(both[0, 3:], squares[0].roll((-2, 3), (1, 2)))
+    torch.testing.assert_close(both[1, 3:], squares[1])
+
+
+def test_irises_go_where_eyes_turn() -> None:
+    moved = torch.zeros(3, FACE_NUMBERS)
+    moved[0, motion_slice("gaze")] = torch.tensor([10.0, 0.0]) * MOTION_SCALE["gaze"]  # to the person's left
+    moved[1, motion_slice("gaze")] = torch.tensor([0.0, 10.0]) * MOTION_SCALE["gaze"]  # up
+    left, up, straight = (256 * follow_irises(moved)).tolist()
+    assert left == pytest.approx([1.15, 0], abs=0.01)
+    assert up == pytest.approx([0, -1.15], abs=0.01)
+    assert straight == [0, 0]
+
+
+@torch.no_grad()
+def test_what_is_drawn_of_eyes_depends_on_where_they_look() -> None:
+    eyes = awake(Closeup("eyes", SMALL))
+    clip, portrait = torch.rand(1, 2, 3, 128, 128), torch.rand(1, 3, 128, 128)
+    place, places, motion = torch.full((1, 2), 0.5), torch.full((1, 2, 2), 0.5), torch.zeros(1, 2, FACE_NUMBERS)
+    irises = torch.tensor([[[0.0, 0.0], [0.02, 0.0]]])
+    made = eyes.redraw(clip[:, :1].expand(-1, 2, -1, -1, -1), portrait, face_shots(place, places, motion, irises))
+    assert not torch.allclose(made[0, 0], made[0, 1])

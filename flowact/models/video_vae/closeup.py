@@ -6,7 +6,9 @@
 
 Where eyes and mouth are in the portrait is found once, and where they go the common flow says; where hands are, motion
 says. Cuts begin at whole pixels, so that nothing is sampled anew and what is not painted stays as it was. Eyes and
-mouth are painted over what was decoded in their place, a hand over a sketch of its limbs (docs/decisions/0022).
+mouth are painted over what was decoded in their place, a hand over a sketch of its limbs (docs/decisions/0022). Of
+eyes the portrait is shown twice, the second time moved as far as irises went: beside what lids and brows need stands
+what an iris needs (docs/decisions/0023).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from flowact.core.motion import MOTION_SCALE, MOTION_WIDTH, motion_slice
 from flowact.models.video_vae.blocks import blocks, conv
 from flowact.models.video_vae.config import CloseupConfig
 from flowact.models.video_vae.told import SAME_PICTURE_PX, directions
+from flowact.models.video_vae.warp import warp
 from flowact.nn.capsules import Seen, look_at_capsules
 from flowact.nn.spots import spots
 
@@ -48,6 +51,8 @@ _ROUND = 0.2
 """How much darker the rim of a limb is that is sketched."""
 _BEYOND = 0.15
 """Fingers of a hand that lies so far outside may still be seen, in shares of the picture."""
+_IRIS = 0.115 / SAME_PICTURE_PX
+"""How far irises go when eyes turn by a degree, in shares of the picture: the mean of the training pictures."""
 _LEAST_UP = 0.1
 """A hand that is less far up is not drawn again."""
 
@@ -65,6 +70,7 @@ class Shots(NamedTuple):
         bones: [B, F, K, 2, 3] ends of bones: column, row and depth in shares of the picture; K may be 0.
         is_seen: [B, F] whether there is anything to be drawn.
         is_mirrored: a right hand is drawn as a left one in a mirror.
+        irises: [B, F, 2] how far they went since the portrait, in shares of the picture; None where there are none.
     """
 
     places: Tensor
@@ -73,6 +79,7 @@ class Shots(NamedTuple):
     bones: Tensor
     is_seen: Tensor
     is_mirrored: bool
+    irises: Tensor | None = None
 
 
 class Finder(nn.Module):
@@ -110,12 +117,14 @@ class Closeup(nn.Module):
         c, of_bones = config, part == "hand"
         self.side_px, self.of_bones = c.side_px, of_bones
         maps = HAND_MAPS if of_bones else 0
-        self.enter = conv(2 * 48 + 4 * maps, c.width_4, 1)
+        self.still_channels = 6 if part == "eyes" else 3
+        shown = 3 + self.still_channels
+        self.enter = conv(16 * shown + 4 * maps, c.width_4, 1)
         self.read = nn.Linear(HAND_NUMBERS if of_bones else FACE_NUMBERS, 2 * c.width_4)
         self.where = nn.Parameter(0.5 * torch.randn(c.width_4, c.side_px // 4, c.side_px // 4))
         self.fine_4 = blocks(c.blocks_4, c.width_4)
         self.up = conv(c.width_4, 4 * c.width_2, 1)
-        self.join_2 = conv(c.width_2 + 2 * 12 + maps, c.width_2, 1)
+        self.join_2 = conv(c.width_2 + 4 * shown + maps, c.width_2, 1)
         self.fine_2 = blocks(c.blocks_2, c.width_2)
         self.head = conv(c.width_2, 4 * 3, 1, gain=0.0)  # a new one paints what it sees
         self.register_buffer("edge", _rim(c.side_px) if of_bones else _hole(part, c.side_px), persistent=False)
@@ -124,8 +133,8 @@ class Closeup(nn.Module):
             self.register_buffer("radii", radii, persistent=False)
 
     def forward(self, cuts: Tensor, stills: Tensor, numbers: Tensor, bones: Tensor) -> Tensor:
-        """Squares as decoded, and of the portrait [N, 3, S, S] in -1..1, numbers [N, n] and bones [N, K, 2, 3] in
-        shares of the square, to squares drawn again.
+        """Squares as decoded [N, 3, S, S], and of the portrait [N, still_channels, S, S], in -1..1, numbers [N, n] and
+        bones [N, K, 2, 3] in shares of the square, to squares drawn again.
         """
         hole, maps, seen = self.edge, [], cuts
         if self.of_bones:
@@ -188,6 +197,8 @@ class Closeup(nn.Module):
         still_corners = self.corners(shots.still_places.flatten(0, 1)[seen], side)
         cuts = cut(frames, corners, self.side_px, seen)
         stills = cut(portrait, still_corners, self.side_px, seen // clip.shape[1])
+        if shots.irises is not None:
+            stills = beside_moved(stills, shots.irises.flatten(0, 1)[seen] * side)
         bones = self.within(shots.bones.flatten(0, 1)[seen], corners, side)
         if shots.is_mirrored:
             cuts, stills, bones = cuts.flip(-1), stills.flip(-1), mirrored(bones)
@@ -219,9 +230,9 @@ class Closeup(nn.Module):
         return (places * side - self.side_px / 2).round().long()
 
 
-def face_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
+def face_shots(place: Tensor, places: Tensor, motion: Tensor, irises: Tensor | None = None) -> Shots:
     """Eyes or mouths at place [B, 2] in the portrait, at places [B, F, 2] in frames, of people who do what motion
-    [B, F, M] says.
+    [B, F, M] says; of eyes, how far `irises` [B, F, 2] went since the portrait.
     """
     return Shots(
         places,
@@ -230,7 +241,22 @@ def face_shots(place: Tensor, places: Tensor, motion: Tensor) -> Shots:
         places.new_zeros(*places.shape[:2], 0, 2, 3),
         torch.ones_like(places[..., 0], dtype=torch.bool),
         is_mirrored=False,
+        irises=irises,
     )
+
+
+def follow_irises(moved: Tensor) -> Tensor:
+    """How far irises go when this has moved [..., M] since the portrait, [..., 2] in shares of the picture."""
+    turned = moved[..., motion_slice("gaze")].float() / MOTION_SCALE["gaze"]
+    return turned * torch.tensor([_IRIS, -_IRIS], device=moved.device)
+
+
+def beside_moved(stills: Tensor, by_px: Tensor) -> Tensor:
+    """Squares [N, 3, S, S] as they are and moved by so many pixels [N, 2]: [N, 6, S, S]."""
+    side = stills.shape[-1]
+    # Where something went to is found against the way it went.
+    flow = -by_px[:, :, None, None].expand(-1, -1, side, side)
+    return torch.cat([stills, warp(stills, flow, side, is_sharp=True)], 1)
 
 
 def hand_shots(motion: Tensor, skin: Tensor) -> tuple[Shots, Shots]:

@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.errors import ShapeError
 from flowact.models.video_vae.blocks import CausalBlock, blocks, conv
-from flowact.models.video_vae.closeup import Closeup, Draw, Finder, Part, Shots, face_shots, hand_shots
+from flowact.models.video_vae.closeup import Closeup, Draw, Finder, Part, Shots, face_shots, follow_irises, hand_shots
 from flowact.models.video_vae.config import SPATIAL_FACTOR, VideoVAEConfig
 from flowact.models.video_vae.sheets import PAINTED, SHEET, SHEET_MASK, STEP, Layers, alternate, halfway, move
 from flowact.models.video_vae.state import DecodeState, EncodeState, Memory
@@ -295,7 +295,8 @@ class VideoVAE(nn.Module):
                 # A mouth goes with the head, but its shape is told as it is: who believes what has changed since a
                 # portrait whose mouth is open opens it twice as far.
                 place = state.eyes if part == "eyes" else state.mouth
-                shots = (face_shots(place, self.teller.follow(place, moved), motion),)
+                irises = follow_irises(moved) if part == "eyes" else None
+                shots = (face_shots(place, self.teller.follow(place, moved), motion, irises),)
             for one, behind in zip(shots, (None, *shots)):
                 clip = closeup.redraw(clip, state.pixels, one, (draw or {}).get(part), behind)
         return clip

@@ -20,7 +20,17 @@ from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.motion import MOTION_SCALE, motion_slice
-from flowact.models.video_vae.closeup import Closeup, Part, Shots, cut, face_shots, hand_shots, mirrored
+from flowact.models.video_vae.closeup import (
+    Closeup,
+    Part,
+    Shots,
+    beside_moved,
+    cut,
+    face_shots,
+    follow_irises,
+    hand_shots,
+    mirrored,
+)
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.video_vae.told import SAME_PICTURE_PX, Palette, Teller
 from flowact.studio.performance import FACE_UNITS
@@ -34,11 +44,12 @@ _OTHERS = {"eyes": (1, 10_000), "mouth": (3, 15)}
 _EYES_UP_PX = 4.0
 """The middle of what is shown of eyes lies so far above that of the eyes: there are brows."""
 _LIDS = tuple(FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right"))
-_BLINKS, _BLINK_SHARE = 0.3, 0.5
+_BLINKS, _BLINK_SHARE = 0.3, 0.3
 """A lid that is closed so far blinks, and the share of eyes that do: else one in ten would."""
-_VEIL = {"eyes": (0.3, 1.0), "mouth": (0.5, 1.0)}
+_VEIL = {"eyes": (0.85, 1.0), "mouth": (0.5, 1.0)}
 """How much of what is seen is that mean: more, and the paint hears nothing of what the decoder knows of this frame;
-less, and it only sharpens what the decoder drew, wherever that is."""
+less, and it only sharpens what the decoder drew, wherever that is. Where true irises shine through, nobody need listen
+where they look."""
 _VEIL_BESIDE = {"eyes": 0.0, "mouth": 1.0}
 """How far aside the mean lies, as a share of `beside_px`: eyes that are the portrait's lie where its face does."""
 Numbers = NDArray[np.int64]
@@ -164,6 +175,8 @@ class CloseupBatches:
             with torch.no_grad():
                 hole = self.closeup.hole(shots.bones[:, 0]).cpu()
             seen = seen.lerp(veil, share * hole)
+        if shots.irises is not None:
+            stills = beside_moved(stills, shots.irises[:, 0] * self.frames.frames.shape[1]).clamp(0, 255)
         bones = self.closeup.within(shots.bones[:, 0], corners, self.frames.frames.shape[1])
         pictures = [seen, true, stills, 255 * self._inside(corners)]
         if shots.is_mirrored:
@@ -205,7 +218,7 @@ class CloseupBatches:
         with torch.no_grad():
             device = self.teller.field.device
             places = self.teller.follow(found.to(device), moved.to(device)).cpu()
-        return face_shots(found, places, motion)
+        return face_shots(found, places, motion, follow_irises(moved) if self.part == "eyes" else None)
 
     def _cut(self, numbers: Numbers, places: Tensor, gains: Tensor) -> tuple[Tensor, Tensor]:
         """Squares [B, 3, S, S] in 0..255 around places of frames, in lights [B, 3, 1, 1], and their corners."""

@@ -31,7 +31,7 @@ def paint_error(
     # What lies outside of the picture is shown to nobody, and nobody knows what it should be.
     made = torch.where(batch["inside"] > 0, made, true)
     regions = {"mouth": hole, "eyes": torch.zeros_like(hole)}
-    loss, found = picture_error(made[:, None], true[:, None], stills, regions, _WEIGHTS)
+    loss, found = picture_error(made[:, None], true[:, None], stills[:, :3], regions, _WEIGHTS)
     sharpness = _detail(made.detach(), hole) / _detail(true, hole)
     metrics = {"psnr": found["psnr_mouth"], "sharpness": sharpness}
     if reading is not None:

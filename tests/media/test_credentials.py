@@ -180,7 +180,9 @@ def test_a_film_that_cannot_be_signed_is_kept_and_told(tmp_path: Path, monkeypat
     assert read_credentials(tmp_path / "a.unsigned.mp4").verdict is Verdict.NONE
 
 
-def test_ctrl_c_while_signing_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_signing_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     sign = door.sign_film
 
     def interrupted(*arguments: object) -> None:
@@ -189,6 +191,9 @@ def test_ctrl_c_while_signing_waits_for_it(tmp_path: Path, monkeypatch: pytest.M
         sign(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(door, "sign_film", interrupted)
+    # A shell that starts tests in the background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "a.mp4")
     assert os.listdir(tmp_path) == ["a.mp4"]

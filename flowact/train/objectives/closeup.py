@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -10,16 +10,15 @@ from torch.nn import functional as F
 
 from flowact.models.video_vae.closeup import Closeup, Finder
 from flowact.train.objectives.codec import CodecObjectiveConfig, picture_error
-from flowact.train.objectives.square import SquareReading
 
+Reading = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, dict[str, Tensor]]]
+"""What `SquareReading.forward` does: (painted, true, numbers) -> (loss, metrics)."""
 _WEIGHTS = CodecObjectiveConfig(mouth_weight=16.0)
 _PLACE_SCALE = 16.0
 """Places count in sixteenths of the picture."""
 
 
-def paint_error(
-    closeup: Closeup, batch: Mapping[str, Tensor], reading: SquareReading | None = None
-) -> tuple[Tensor, dict[str, Tensor]]:
+def paint_error(closeup: Closeup, batch: Mapping[str, Tensor], reading: Reading) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss (scalar) and metrics (detached scalars) of a batch of `train.data.closeups`: PSNR in dB, how sharp the
     paint is, 1 for the truth, and what `reading` says of it.
     """
@@ -34,10 +33,9 @@ def paint_error(
     loss, found = picture_error(made[:, None], true[:, None], stills[:, :3], regions, _WEIGHTS)
     sharpness = _detail(made.detach(), hole) / _detail(true, hole)
     metrics = {"psnr": found["psnr_mouth"], "sharpness": sharpness}
-    if reading is not None:
-        read, told = reading(made, true, numbers)
-        loss, metrics = loss + read, metrics | told
-    return loss, {"loss": loss.detach(), **metrics}
+    read, told = reading(made, true, numbers)
+    loss = loss + read
+    return loss, {"loss": loss.detach(), **metrics, **told}
 
 
 def place_error(finder: Finder, batch: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

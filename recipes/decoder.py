@@ -52,7 +52,8 @@ def telling(context: RunContext) -> Stage:
     """A decoder that is told what the body does, on latents of the codec and on latents at rest, which say nothing.
 
     `--data` is a folder of recipes.encode; codec and decoded frames are those of the runs beside `<out>`. It needs no
-    backbone and spoils none: the latents are frozen. It may start from another decoder.
+    backbone and spoils none: the latents are frozen. It may start from another decoder. Where bodies go on average is
+    measured first, and no more is known of motion by a decoder that was never told.
     """
     begin = run_model(context.out.parent, "codec") if context.start_from is None else context.start_from / "codec"
     return _stage(context, "telling", begin, None, dreamt_share=0.0, resting_share=0.5, paint_price=0.03)
@@ -172,7 +173,10 @@ def _stage(
 ) -> Stage:
     stores = {split: LatentStore.load(context.data / split) for split in ("train", "val")}
     frames = {split: FrameStore.open(context.out.parent / "frames" / split) for split in stores}
-    net = _told_of_motion(load_model(VideoVAE, begin), frames["train"], stores["train"]).to(context.device)
+    net = load_model(VideoVAE, begin)
+    if dreams is None or not net.config.motion_dim:
+        net = _told_of_motion(net, frames["train"], stores["train"])
+    net = net.to(context.device)
     for frozen in (
         net.encoder, net.reference_encoder, net.normaliser, net.look_head, net.look_normaliser,
         net.eyes_finder, net.mouth_finder, *net.closeups.values(),
@@ -186,7 +190,7 @@ def _stage(
 
     objective = DecoderObjective(
         CodecObjectiveConfig(
-            mouth_weight=16.0, hand_weight=4.0, paint_price=paint_price, flow_weight=0.05, latent_noise=0.2
+            mouth_weight=16.0, hand_weight=4.0, paint_price=paint_price, flow_weight=0.2, latent_noise=0.2
         )
     ).to(context.device)
     shares = {"real": (0.0, 0.0), "resting": (0.0, 1.0)} | ({} if dreams is None else {"dreamt": (1.0, 0.0)})
@@ -241,9 +245,7 @@ def _stage(
 
 
 def _told_of_motion(codec: VideoVAE, frames: FrameStore, store: LatentStore) -> VideoVAE:
-    """The codec with a decoder that can be told what the body does. It knows how faces go on average, and no more."""
-    if codec.config.motion_dim:
-        return codec
+    """The codec with a decoder that can be told what the body does, and knows where bodies go on average."""
     net = VideoVAE(replace(codec.config, motion_dim=MOTION_WIDTH))
     net.load_state_dict({**net.state_dict(), **codec.state_dict()})
     assert net.teller is not None

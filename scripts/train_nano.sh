@@ -19,7 +19,7 @@ share() { python3 -c "print(max(1, round($minutes * $1, 2)))"; }
 train() { flowact train "$1" --data "$2" --out "$3" --minutes "$4" --resume; }
 
 flowact studio render "$work/data" --identities "$identities" --takes "$takes" --frames 160 \
-    --busy-hands 0.4 --workers "$workers"
+    --busy-hands 0.4 --loose-faces 0.15 --workers "$workers"
 [ -f "$work/speech/strange_voice.npz" ] || python -m recipes.audio corpus "$work/speech" --workers "$workers"
 train audio.hearing "$work/speech" "$work/runs/audio" "$(share 0.03)"
 train text.reading "$work/data" "$work/runs/text" "$(share 0.01)"

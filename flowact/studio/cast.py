@@ -38,6 +38,7 @@ class Cast:
         state: State | None = None,
         gesture: str | None = None,
         busy_hands: bool = False,
+        loose_face: bool = False,
     ) -> tuple[Performance, RenderedClip, dict[str, Any]]:
         """Perform and render one clip.
 
@@ -50,12 +51,15 @@ class Cast:
             state: force one behaviour state for the whole clip.
             gesture: force one gesture.
             busy_hands: raise a hand in every segment that is long enough.
+            loose_face: let the face do what it likes.
 
         Returns:
             The performance, its pictures and labels, and who plays: kind and description.
         """
         split = "heldout" if heldout else "train"
-        performance = make_performance(seed, frames, split, state=state, gesture=gesture, busy_hands=busy_hands)
+        performance = make_performance(
+            seed, frames, split, state=state, gesture=gesture, busy_hands=busy_hands, loose_face=loose_face
+        )
         kind = kind_of(identity)
         if kind == "2d":
             puppet = _puppet(identity)

@@ -34,7 +34,7 @@ SCORE_TRACKS = (
     "fingers",
     "curl",
 )
-PIXEL_LABELS = ("mouth_box", "face_box", "mouth_open", "landmarks", "eye_open", "hand_visible")
+PIXEL_LABELS = ("mouth_box", "face_box", "mouth_open", "landmarks", "eye_open", "hand_visible", "points")
 
 _CRF = 10
 _KEYFRAME_EVERY_FRAMES = 12

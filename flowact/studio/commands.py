@@ -46,11 +46,16 @@ def render(
     busy_hands: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the people who gesture all the time.")
     ] = 0.0,
+    loose_faces: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the people whose faces do what they like.")
+    ] = 0.0,
 ) -> None:
     """Render a labelled dataset as tar shards: flowact-train-*, flowact-val-* (unseen people), flowact-sentences-*."""
     from flowact.studio.dataset import render_dataset
 
-    manifest = render_dataset(out, identities, takes, frames, size, workers, assets, seed, first, busy_hands)
+    manifest = render_dataset(
+        out, identities, takes, frames, size, workers, assets, seed, first, busy_hands, loose_faces
+    )
     typer.echo(f"wrote {manifest}")
 
 

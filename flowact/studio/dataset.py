@@ -26,6 +26,7 @@ from flowact.studio.roster import (
     DatasetSettings,
     ShardPlan,
     has_busy_hands,
+    has_loose_face,
     kind_of,
     plan_shards,
 )
@@ -33,7 +34,7 @@ from flowact.studio.roster import (
 if TYPE_CHECKING:
     from flowact.studio.cast import Cast
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Raised whenever the same settings would give other files."""
 
 _MANIFEST = "manifest.json"
@@ -52,6 +53,7 @@ def render_dataset(
     seed: int = 0,
     first: int = 0,
     busy_hands: float = 0.0,
+    loose_faces: float = 0.0,
 ) -> Path:
     """Render the dataset into the folder `out` and return its manifest; shards that are complete there are kept.
 
@@ -66,13 +68,14 @@ def render_dataset(
         seed: root of every choice; the same settings give the same clips.
         first: number of the first person; a person of one number is the same in every dataset.
         busy_hands: share of the people who gesture all the time: hands are what a dataset of talkers shows least of.
+        loose_faces: share of the people whose faces do what they like: eyes, brows and lips in any company.
 
     Raises:
         ConfigError: a setting is out of range, the character data is missing, or `out` holds another dataset.
     """
     from flowact.studio.fetch import find_assets
 
-    settings = DatasetSettings(identities, takes, frames, size, seed, first, busy_hands)
+    settings = DatasetSettings(identities, takes, frames, size, seed, first, busy_hands, loose_faces)
     if workers < 1:
         raise ConfigError(f"workers is {workers}; expected at least 1: choose the number of free cores")
     shards = plan_shards(settings)
@@ -146,8 +149,14 @@ def _render_shard(
 def _render_clip(plan: ClipPlan, settings: DatasetSettings, cast: Cast) -> dict[str, bytes]:
     clip_seed = plan.seed(settings.seed)
     heldout = plan.split != "train"
-    busy = has_busy_hands(plan.identity, settings.busy_hands)
-    performance, clip, about = cast.play(plan.identity, clip_seed, settings.frames, heldout, busy_hands=busy)
+    performance, clip, about = cast.play(
+        plan.identity,
+        clip_seed,
+        settings.frames,
+        heldout,
+        busy_hands=has_busy_hands(plan.identity, settings.busy_hands),
+        loose_face=has_loose_face(plan.identity, settings.loose_faces),
+    )
     meta = asdict(plan) | about | {"seed": settings.seed, "clip_seed": clip_seed, "format_version": FORMAT_VERSION}
     return write_clip(performance, clip, meta)
 

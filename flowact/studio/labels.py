@@ -9,6 +9,7 @@ from flowact.studio.character import Character3D
 from flowact.studio.performance import LANDMARKS, RenderedClip
 from flowact.studio.scene import Scene
 from flowact.studio.skeleton import SIDES, Poser
+from flowact.studio.surface import follow_surface, shaped, skinned
 
 Float = NDArray[np.float32]
 
@@ -18,6 +19,7 @@ def label_clip(
     scene: Scene,
     size: int,
     frames: NDArray[np.uint8],
+    depths: Float,
     poser: Poser,
     matrices: Float,
     weights: Float,
@@ -29,14 +31,16 @@ def label_clip(
         scene: the camera.
         size: width and height in pixels.
         frames: [F, size, size, 3].
+        depths: [F, D, D] their depth buffers.
         poser: the posed skeleton.
         matrices: [F, P, 3, 4] of the same pose.
         weights: [F, U] of the face units.
     """
     names = list(character.points)
-    shaped = _shaped(character, names, weights)
-    local = {name: shaped[:, i] for i, name in enumerate(names)}
-    world = _skin(character, names, shaped, matrices)
+    vertices = np.asarray([character.points[name] for name in names])
+    at_rest = shaped(character, vertices, weights)
+    local = {name: at_rest[:, i] for i, name in enumerate(names)}
+    world = skinned(character, vertices, at_rest, matrices)
     points = {name: world[:, i] for i, name in enumerate(names)}
     for side, letter in zip(("left", "right"), SIDES):
         pupil = character.eye_centres[SIDES.index(letter)] + np.asarray([0, 0, character.eye_radius])
@@ -54,26 +58,8 @@ def label_clip(
         landmarks=np.stack([pixels[name] for name in LANDMARKS], 1).astype(np.float32),
         eye_open=np.stack([_eye_open(local, rest, side) for side in ("left", "right")], 1),
         hand_visible=_hand_visible(character, scene, poser, size),
+        points=follow_surface(character, scene, size, depths, matrices, weights),
     )
-
-
-def _shaped(character: Character3D, names: list[str], weights: Float) -> Float:
-    """[F, K, 3] points moved by the face units, before the bones."""
-    vertices = np.asarray([character.points[name] for name in names])
-    shaped = np.repeat(character.positions[vertices][None], len(weights), 0)
-    slots = np.searchsorted(character.moving, vertices)
-    table = character.units.reshape(len(character.units), -1, 6)
-    for k, (vertex, slot) in enumerate(zip(vertices, slots)):
-        if slot < len(character.moving) and character.moving[slot] == vertex:
-            shaped[:, k] += weights @ table[:, slot, :3]
-    return shaped
-
-
-def _skin(character: Character3D, names: list[str], shaped: Float, matrices: Float) -> Float:
-    vertices = [character.points[name] for name in names]
-    index, weight = character.bone_index[vertices], character.bone_weight[vertices]
-    blended = (matrices[:, index] * weight[None, :, :, None, None]).sum(2)
-    return np.asarray(np.einsum("fkij,fkj->fki", blended[..., :3], shaped) + blended[..., 3], np.float32)
 
 
 def _mouth_box(pixels: dict[str, Float]) -> Float:

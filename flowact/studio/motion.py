@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from flowact.studio.performance import FACE_UNITS
 from flowact.studio.tracks import Curve, Tracks, drift, ease, keyed, pulse
 
+_LOOSE_UNITS = (
+    "browDown", "browInnerUp", "browOuterUp", "cheekSquint", "eyeBlink", "eyeSquint", "eyeWide", "mouthDimple",
+    "mouthFrown", "mouthPress", "mouthPucker", "mouthShrugLower", "mouthSmile", "noseSneer",
+)  # fmt: skip
+_LOOSE = tuple(name for name in FACE_UNITS if name.startswith(_LOOSE_UNITS))
+_LOOSE_EVERY_S, _LOOSE_SHARE = 0.32, 0.16
+"""How often other units are drawn, and the share of them that act at a time."""
 MAX_YAW, MAX_PITCH, MAX_ROLL = 25.0, 18.0, 14.0
 
 
@@ -85,6 +93,22 @@ def smile(tracks: Tracks, curve: Curve, amount: float) -> None:
     tracks.unit("cheekSquint", 0.6 * amount * curve)
     tracks.unit("eyeSquint", 0.3 * amount * curve)
     tracks.unit("mouthDimple", 0.2 * amount * curve)
+
+
+def let_face_loose(tracks: Tracks, rng: np.random.Generator) -> None:
+    """A face that means nothing: every third of a second other units and another look, in any company.
+
+    Where lids close only over a smile and brows rise only in a question, nothing tells what belongs to which.
+    """
+    tracks.face[:, [FACE_UNITS.index(name) for name in _LOOSE]] = 0
+    times = np.arange(-1.0, tracks.length_s, _LOOSE_EVERY_S).tolist()
+    values = np.zeros(len(times))
+    for name in _LOOSE:
+        is_twin = name.endswith("Right") and rng.random() < 0.5
+        if not is_twin:
+            values = np.where(rng.random(len(times)) < _LOOSE_SHARE, rng.uniform(0.15, 1.0, len(times)), 0.0)
+        tracks.unit(name, keyed(tracks.time, times, values.tolist(), 0.16))
+    glance(tracks, rng, np.ones(tracks.frames), spread=11.0, every_s=0.4)
 
 
 def settle(tracks: Tracks) -> None:

@@ -179,6 +179,8 @@ class RenderedClip:
         landmarks: [F, K, 2] named points in pixels, order in LANDMARKS; NaN where a renderer lacks one.
         eye_open: [F, 2] lid gap relative to the resting gap, left and right.
         hand_visible: [F, 2] 1 where the wrist or a knuckle lies inside the frame.
+        points: [F, SURFACE_POINTS, 2] points of what the first frame shows, in pixels, NaN while they are not seen
+            (`surface.follow_surface`); all NaN where a renderer lacks them.
     """
 
     frames: NDArray[np.uint8]
@@ -188,8 +190,11 @@ class RenderedClip:
     landmarks: Float
     eye_open: Float
     hand_visible: Float
+    points: Float
 
 
+SURFACE_POINTS = 256
+"""Points of what a clip shows first that are followed, one for each cell of 16 x 16."""
 LANDMARKS = [
     "mouth_left",
     "mouth_right",

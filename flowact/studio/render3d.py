@@ -49,8 +49,8 @@ class Renderer3D:
         self.supersample = supersample
         self.context = moderngl.create_standalone_context(backend="egl")  # type: ignore[arg-type]
         self.colour = self.context.texture((self.inner, self.inner), 3)
-        depth = self.context.depth_renderbuffer((self.inner, self.inner))
-        self.target = self.context.framebuffer([self.colour], depth)
+        self.depth = self.context.depth_texture((self.inner, self.inner))
+        self.target = self.context.framebuffer([self.colour], self.depth)
         vertex = VERTEX.replace("BONES", str(len(POSED)))
         self.programs = {
             name: self.context.program(vertex_shader=vertex, fragment_shader=source)
@@ -90,12 +90,13 @@ class Renderer3D:
         weights = _unit_weights(performance)
         visible = _visible(character, scene, performance)
         units = weights @ character.units[:, visible.unit_columns]
-        frames = self._draw(character, scene, visible, units, matrices)
-        return label_clip(character, scene, self.size, frames, poser, matrices, weights)
+        frames, depths = self._draw(character, scene, visible, units, matrices)
+        return label_clip(character, scene, self.size, frames, depths, poser, matrices, weights)
 
     def _draw(
         self, character: Character3D, scene: Scene, visible: _Visible, units: Float, matrices: Float
-    ) -> NDArray[np.uint8]:
+    ) -> tuple[NDArray[np.uint8], Float]:
+        """Frames [F, size, size, 3] and their depth buffers [F, size, size], the first row at the bottom."""
         dynamic = np.concatenate([character.positions, character.normals], 1)[visible.order].astype(np.float32)
         rest = dynamic[: visible.moving].copy()
         moving_buffer = self.context.buffer(dynamic.tobytes())
@@ -106,6 +107,7 @@ class Renderer3D:
         )
         picture.filter = (moderngl.NEAREST, moderngl.NEAREST)
         frames = np.empty((len(matrices), self.size, self.size, 3), np.uint8)
+        depths = np.empty((len(matrices), self.size, self.size), np.float32)
         for f in range(len(matrices)):
             moving_buffer.write((rest + units[f].reshape(-1, 6)).tobytes())
             bones = matrices[f].reshape(-1, 4).tobytes()
@@ -114,12 +116,14 @@ class Renderer3D:
             self._draw_frame(arrays, picture)
             raw = Image.frombytes("RGB", (self.inner, self.inner), self.target.read(components=3, alignment=1))
             frames[f] = np.asarray(raw.reduce(self.supersample) if self.supersample > 1 else raw)[::-1]
+            depth = np.frombuffer(self.depth.read(alignment=1), np.float32).reshape(self.inner, self.inner)
+            depths[f] = depth[:: self.supersample, :: self.supersample]
         for array in arrays.values():
             array.release()
         for buffer in (*resources, moving_buffer):
             buffer.release()
         picture.release()
-        return frames
+        return frames, depths
 
     def _draw_frame(self, arrays: dict[str, moderngl.VertexArray], picture: moderngl.Texture) -> None:
         context = self.context

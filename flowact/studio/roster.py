@@ -12,13 +12,14 @@ SPLITS = ("train", "val", "sentences")
 """train; val: unseen people saying unseen sentences; sentences: known people saying unseen sentences."""
 
 _CLIPS_PER_SHARD = 32
-_GOLDEN = 0.6180339887498949
+_GOLDEN, _SILVER = 0.6180339887498949, 0.41421356237309515
 
 
 @dataclass(frozen=True)
 class DatasetSettings:
     """What is rendered: `identities` people from number `first` on, `takes` clips each of `frames` frames, square
-    pictures of `size`. The share `busy_hands` of the people gesture all the time.
+    pictures of `size`. The share `busy_hands` of the people gesture all the time, and
+    the faces of the share `loose_faces` do what they like.
     """
 
     identities: int
@@ -28,14 +29,16 @@ class DatasetSettings:
     seed: int = 0
     first: int = 0
     busy_hands: float = 0.0
+    loose_faces: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("identities", 1), ("takes", 1), ("frames", 1), ("size", 64), ("seed", 0), ("first", 0)):
             got = getattr(self, name)
             if got < least:
                 raise ConfigError(f"dataset setting {name} is {got}; expected at least {least}: choose a larger value")
-        if not 0 <= self.busy_hands <= 1:
-            raise ConfigError(f"dataset setting busy_hands is {self.busy_hands}; expected a share of people, 0 to 1")
+        for name in ("busy_hands", "loose_faces"):
+            if not 0 <= (got := getattr(self, name)) <= 1:
+                raise ConfigError(f"dataset setting {name} is {got}; expected a share of people, 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ def is_held_out(identity: int) -> bool:
 def has_busy_hands(identity: int, share: float) -> bool:
     """True for that share of any run of people, whatever else their numbers decide."""
     return (identity * _GOLDEN) % 1 < share
+
+
+def has_loose_face(identity: int, share: float) -> bool:
+    """True for that share of any run of people, busy hands or not."""
+    return (identity * _SILVER) % 1 < share
 
 
 def plan_shards(settings: DatasetSettings) -> list[ShardPlan]:

@@ -44,6 +44,7 @@ def make_performance(
     gesture: str | None = None,
     augment: bool = True,
     busy_hands: bool = False,
+    loose_face: bool = False,
 ) -> Performance:
     """Compose the performance that belongs to `seed`; the same arguments always give the same one.
 
@@ -55,6 +56,7 @@ def make_performance(
         gesture: force one gesture, in a single segment.
         augment: let the audio sound as through a cheap microphone in a room; False leaves it clean.
         busy_hands: raise a hand in every segment that is long enough.
+        loose_face: let the face do what it likes (`motion.let_face_loose`); mouths still follow the voice.
 
     Raises:
         ConfigError: an argument is unknown, or the synthesiser is not installed.
@@ -72,7 +74,7 @@ def make_performance(
     visemes = viseme_track(voiced.phones, level, frames, style=float(body_rng.uniform(0.95, 1.25)))
     tracks = Tracks(frames)
     tracks.unit("jawOpen", jaw_track(visemes, drop=float(body_rng.uniform(0.2, 0.36))))
-    hands = _move(tracks, segments, voiced, accents(voiced.phones, level), body_rng, mood, reaction)
+    hands = _move(tracks, segments, voiced, accents(voiced.phones, level), body_rng, mood, reaction, loose_face)
     return Performance(
         visemes=visemes,
         face=tracks.face.astype(np.float32),
@@ -185,6 +187,7 @@ def _move(
     rng: np.random.Generator,
     mood: str,
     reaction: str,
+    loose_face: bool,
 ) -> tuple[str, ...]:
     """Fill the tracks; returns the hand that each segment's gesture would be made with, "left" or "right"."""
     motion.alive(tracks, rng, temper=float(rng.uniform(0.6, 1.4)))
@@ -210,6 +213,8 @@ def _move(
             perform(segment.gesture, tracks, rng, cue)
     states.show_mood(tracks, rng, mood)
     motion.blink(tracks, rng, avoid=startled)
+    if loose_face:
+        motion.let_face_loose(tracks, rng)
     motion.settle(tracks)
     return tuple(hands)
 

@@ -24,7 +24,15 @@ from flowact.evaluate.probes import (
     ReaderConfig,
 )
 from flowact.studio.clipfile import write_clip
-from flowact.studio.performance import FACE_UNITS, LANDMARKS, Caption, Performance, RenderedClip, Segment
+from flowact.studio.performance import (
+    FACE_UNITS,
+    LANDMARKS,
+    SURFACE_POINTS,
+    Caption,
+    Performance,
+    RenderedClip,
+    Segment,
+)
 from flowact.studio.roster import ClipPlan
 
 FRAMES, SIDE = 36, 64
@@ -100,6 +108,7 @@ def draw(person: int, take: int) -> tuple[Performance, RenderedClip]:
         np.full((FRAMES, len(LANDMARKS), 2), SIDE / 4, np.float32),
         np.ones((FRAMES, 2), np.float32),
         np.tile(np.asarray([0, 1], np.float32), (FRAMES, 1)),
+        np.full((FRAMES, SURFACE_POINTS, 2), np.nan, np.float32),
     )
     return performance, clip
 

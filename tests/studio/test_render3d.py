@@ -177,3 +177,28 @@ def _joints(poser: Poser, letter: str) -> np.ndarray:
     """Elbow, wrist, and three joints of each finger, thumb to little finger: [F, 17, 3]."""
     names = ["lowerarm01", "wrist", *(f"finger{finger}-{joint}" for finger in range(1, 6) for joint in (1, 2, 3))]
     return np.stack([poser.at(f"{name}.{letter}") for name in names], 1)
+
+
+@needs_assets
+def test_points_keep_to_what_the_first_frame_shows(person: Character3D, renderer: Renderer3D) -> None:
+    performance = still(4)
+    performance.head[1, 0] = 15
+    performance.hand_active[2:, 0] = 1
+    performance.wrist[2:, 0] = [0.0, 0.2, 0.35]
+    clip = renderer.render(person, performance, 0)
+    points = clip.points
+    cell = np.arange(256)
+    known = np.isfinite(points[0, :, 0])
+    assert known.mean() > 0.9
+    np.testing.assert_array_equal((points[0, known] // 8).astype(int), np.stack([cell % 16, cell // 16], 1)[known])
+    nose = clip.landmarks[:, LANDMARKS.index("nose_tip")]
+    on_face = np.linalg.norm(points[0] - nose[0], axis=1) < 8
+    turned = (points[1] - points[0])[on_face]
+    np.testing.assert_allclose(np.nanmean(turned, 0), nose[1] - nose[0], atol=2)
+    wall = (points[0] < (8, 64)).all(1)
+    assert np.nanmax(np.abs(points[:, wall] - points[:1, wall])) == 0
+    knuckle = clip.landmarks[2, LANDMARKS.index("knuckle_left")]
+    behind = np.linalg.norm(points[0] - knuckle, axis=1) < 8
+    assert behind.any()
+    assert np.isnan(points[2, behind, 0]).mean() > 0.5, "a hand is in front"
+    assert np.isfinite(points[1, behind, 0]).all()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flowact.core.errors import ConfigError
-from flowact.studio.roster import DatasetSettings, has_busy_hands, is_held_out, kind_of, plan_shards
+from flowact.studio.roster import DatasetSettings, has_busy_hands, has_loose_face, is_held_out, kind_of, plan_shards
 
 
 def test_every_clip_is_planned_once_and_held_out_people_stay_out_of_training():
@@ -41,5 +41,13 @@ def test_the_share_with_busy_hands_is_met_among_puppets_and_held_out_people_too(
         assert abs(share - 0.3) < 0.03
     assert not any(has_busy_hands(identity, 0.0) for identity in range(100))
     assert all(has_busy_hands(identity, 1.0) for identity in range(100))
-    with pytest.raises(ConfigError, match="share"):
+    with pytest.raises(ConfigError, match=r"busy_hands is 1\.5; expected a share"):
         DatasetSettings(identities=1, takes=1, busy_hands=1.5)
+
+
+def test_faces_are_loose_whether_hands_are_busy_or_not():
+    busy, free = ([i for i in range(5000) if has_busy_hands(i, 0.4) == value] for value in (True, False))
+    for chosen in (busy, free, range(4, 5000, 5)):
+        assert abs(sum(has_loose_face(identity, 0.2) for identity in chosen) / len(chosen) - 0.2) < 0.03
+    with pytest.raises(ConfigError, match="loose_faces is -1; expected a share"):
+        DatasetSettings(identities=1, takes=1, loose_faces=-1)

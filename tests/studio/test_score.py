@@ -119,3 +119,23 @@ def test_every_state_can_be_forced(state):
 def test_an_unknown_split_is_told():
     with pytest.raises(ConfigError, match="unknown split 'dev'"):
         make_performance(0, split="dev")
+
+
+def test_a_loose_face_does_what_it_likes_and_the_mouth_still_speaks():
+    tight, loose = (make_performance(3, loose_face=value) for value in (False, True))
+    np.testing.assert_array_equal(loose.visemes, tight.visemes)
+    np.testing.assert_array_equal(loose.head, tight.head)
+    jaw = FACE_UNITS.index("jawOpen")
+    np.testing.assert_array_equal(loose.face[:, jaw], tight.face[:, jaw])
+    assert loose.gaze.std(0).min() > 2
+
+    def together(play, one, other):
+        found = np.concatenate([make_performance(seed, loose_face=play).face for seed in range(20)])
+        return np.corrcoef(found[:, FACE_UNITS.index(one)], found[:, FACE_UNITS.index(other)])[0, 1]
+
+    pair = ("mouthSmileLeft", "cheekSquintLeft")
+    assert together(False, *pair) > 0.9
+    assert abs(together(True, *pair)) < 0.3
+    found = np.concatenate([make_performance(seed, loose_face=True).face for seed in range(10)])
+    assert found.min() >= 0
+    assert found.max() <= 1

@@ -8,7 +8,7 @@ import numpy as np
 import skia
 
 from flowact.core.errors import ConfigError
-from flowact.studio.performance import FACE_UNITS, LANDMARKS, Performance, RenderedClip
+from flowact.studio.performance import FACE_UNITS, LANDMARKS, SURFACE_POINTS, Performance, RenderedClip
 from flowact.studio.puppet.backdrop import draw_backdrop
 from flowact.studio.puppet.body import TorsoPose, draw_body
 from flowact.studio.puppet.face import EyeInk, draw_ears, draw_eye, draw_glasses, draw_nose, draw_skull, skull
@@ -171,6 +171,7 @@ def _labelled(frames: np.ndarray, drawn: list[_Drawn], track: MouthTrack, size: 
         landmarks=points.astype(np.float32),
         eye_open=np.array([[eye.opening for eye in d.eyes] for d in drawn], np.float32),
         hand_visible=inside,
+        points=np.full((len(drawn), SURFACE_POINTS, 2), np.nan, np.float32),
     )
 
 

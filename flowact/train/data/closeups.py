@@ -46,10 +46,10 @@ _EYES_UP_PX = 4.0
 _LIDS = tuple(FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right"))
 _BLINKS, _BLINK_SHARE = 0.3, 0.3
 """A lid that is closed so far blinks, and the share of eyes that do: else one in ten would."""
-_VEIL = {"eyes": (0.85, 1.0), "mouth": (0.5, 1.0)}
+_VEIL = {"eyes": (0.85, 1.0), "mouth": (0.65, 1.0)}
 """How much of what is seen is that mean: more, and the paint hears nothing of what the decoder knows of this frame;
 less, and it only sharpens what the decoder drew, wherever that is. Where true irises shine through, nobody need listen
-where they look."""
+where they look, and where true lips do, nobody whether they smile."""
 _VEIL_BESIDE = {"eyes": 0.0, "mouth": 1.0}
 """How far aside the mean lies, as a share of `beside_px`: eyes that are the portrait's lie where its face does."""
 Numbers = NDArray[np.int64]

@@ -20,7 +20,7 @@ from flowact.core.motion import hand_points
 from flowact.models.mmdit.model import MMDiT
 from flowact.models.video_vae.config import SPATIAL_FACTOR
 from flowact.rollout.generate import Serving, StreamState, shift
-from flowact.train.data.flow import face_points
+from flowact.train.data.flow import surface_points
 from flowact.train.data.frames import BOXES, FrameStore, tinted
 from flowact.train.data.labels import MOUTH_LABELS
 from flowact.train.data.latents import LatentStore, WindowCutter
@@ -146,7 +146,7 @@ class DreamBatches:
         cells = latents[:, :, row : row + self.crop_cells, column : column + self.crop_cells]
         shown = first + int(self.store.stills[number, still])
         offset = np.array([x, y, x, y], np.float32)
-        portrait, landmarks = tinted(self.frames.frames[shown], gains), self.frames.tracks["landmarks"]
+        portrait = tinted(self.frames.frames[shown], gains)
         labels = {name: self.frames.tracks[name][span] for name in MOUTH_LABELS}
         return (
             labels
@@ -158,8 +158,8 @@ class DreamBatches:
                 "clip": tinted(self.frames.frames[span, cut[0], cut[1]], gains),
                 "portrait": portrait,
                 "reference": portrait[cut],
-                "points": face_points(landmarks[span]) - offset[:2],
-                "reference_points": face_points(landmarks[shown : shown + 1])[0] - offset[:2],
+                "points": surface_points(self.frames.tracks, span) - offset[:2],
+                "reference_points": surface_points(self.frames.tracks, slice(shown, shown + 1))[0] - offset[:2],
             }
         )
 

@@ -25,7 +25,7 @@ Array = NDArray[Any]
 BOXES = ("mouth_box", "face_box", "eye_boxes")
 
 _FRAMES, _INDEX = "frames.u8", "index.npz"
-_TRACKS = (*LABELS, *BOXES, "landmarks")
+_TRACKS = (*LABELS, *BOXES, "landmarks", "points")
 _EYE_MARGIN = 0.35
 
 
@@ -35,7 +35,8 @@ class FrameStore:
 
     Attributes:
         frames: [N, H, W, 3] uint8, memory-mapped.
-        tracks: by name of LABELS and BOXES, and "landmarks", arrays [N, ...] float32; boxes and landmarks in pixels.
+        tracks: by name of LABELS and BOXES, "landmarks" and "points", arrays [N, ...] float32; boxes, landmarks
+            and points in pixels.
         starts: [clips] index of each clip's first frame.
         lengths: [clips] number of frames of each clip.
         identities: [clips] number of the person.
@@ -77,6 +78,10 @@ def build_frame_store(shards_dir: Path, out_dir: Path, split: str = "train") -> 
                 raise ConfigError(
                     f"clip {sample.key} has frames {sample.frames.shape[1:]}, expected {size} as the clips before it: "
                     "render the dataset in one size"
+                )
+            if "points" not in sample.tracks:
+                raise ConfigError(
+                    f"clip {sample.key} has no points of surfaces, an older studio wrote it: render it again"
                 )
             file.write(np.ascontiguousarray(sample.frames).data)
             boxes = eye_boxes(sample.tracks["landmarks"])

@@ -42,8 +42,9 @@ class CodecObjectiveConfig:
         paint_price: what painting a pixel costs that is neither of a mouth nor of a hand, where `DecoderObjective` is
             told where hands are. Where a decoder is unsure, paint is the mean of what may be, a blur; the portrait
             moved is sharp.
-        flow_weight: what a pixel costs by which a point of the face is taken from the wrong place of the portrait, in
-            `DecoderObjective`. On skin, pixels say little of that, and heads nod less far than they should.
+        flow_weight: what a pixel costs by which a point of a surface is taken from the wrong place of the portrait, in
+            `DecoderObjective`. On skin, hair and walls, pixels say little of that, and heads nod less far than they
+            should.
         label_weight: weight of the labels' error.
         latent_noise: standard deviation of the noise on the unit-variance latents before they are decoded.
     """
@@ -152,8 +153,8 @@ class DecoderObjective(nn.Module):
 
     The batch holds `latents` [B, T, C, H / 16, W / 16], `motion` and `window` as `VideoVAE.decode` takes them, the
     `portrait` [B, H, W, 3] uint8 that the reference is a part of, the pictures and boxes that `CodecObjective` takes,
-    the labels of the mouth, and points of faces: `points` [B, F, P, 2] and `reference_points` [B, P, 2] in pixels, NaN
-    where unknown. Its own parameters are the mouth reader's; train them with the codec's.
+    the labels of the mouth, and points of surfaces: `points` [B, F, P, 2] and `reference_points` [B, P, 2] in pixels,
+    NaN where unknown. Its own parameters are the mouth reader's; train them with the codec's.
     """
 
     def __init__(self, config: CodecObjectiveConfig) -> None:
@@ -181,8 +182,8 @@ class DecoderObjective(nn.Module):
 
 
 def flow_error(flow: Tensor, points: Tensor, at_still: Tensor, side: int) -> Tensor:
-    """How far from where it was a flow finds each point of a face, in pixels and by Huber, the mean of all that lie in
-    both pictures (scalar; 0 if none does).
+    """How far from where it was a flow finds each point of a surface, in pixels and by Huber, the mean of all that lie
+    in both pictures (scalar; 0 if none does).
 
     Args:
         flow: [B, F, 2, h, w] in pixels, where each place of a frame is found in the portrait.

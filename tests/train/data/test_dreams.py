@@ -49,6 +49,7 @@ def frames() -> FrameStore:
     boxes = {name: np.tile(np.array([16.0, 16, 48, 48], np.float32), (total, 1)) for name in BOXES}
     tracks = {name: np.zeros((total, width), np.float32) for name, width in LABELS.items()} | boxes
     tracks["landmarks"] = np.tile(np.arange(total, dtype=np.float32)[:, None, None], (1, len(LANDMARKS), 2))
+    tracks["points"] = tracks["landmarks"][:, :2] + 100
     starts = np.arange(CLIPS) * TIME * 4
     return FrameStore(pictures, tracks, starts, np.full(CLIPS, TIME * 4), np.arange(CLIPS))
 
@@ -118,9 +119,10 @@ def test_latents_pictures_and_portrait_of_a_batch_belong_together(store: LatentS
     first = clip[:, 0] * TIME * 4
     frame = (first + latent[:, 0] * 4)[:, None, None] + torch.arange(12)[:, None]
     torch.testing.assert_close(batch["points"][:, :, 0], (frame - corner_px).float())
+    torch.testing.assert_close(batch["points"][:, :, -1], (frame - corner_px + 100).float())
     torch.testing.assert_close(
-        batch["reference_points"],
-        (first[:, None] + shown[:, None])[..., None] - corner_px + torch.zeros_like(batch["reference_points"]),
+        batch["reference_points"][:, :-2],
+        (first[:, None] + shown[:, None])[..., None] - corner_px + torch.zeros_like(batch["reference_points"][:, :-2]),
     )
     moved = (value % 100).floor() - (shown // 4)[:, None]  # since the still
     assert torch.equal(batch["motion"][:, :, 0, 0], moved)

@@ -26,6 +26,7 @@ def sample(number: int, count: int) -> Sample:
         "mouth_box": np.tile(np.float32([24, 40, 40, 48]), (count, 1)),
         "face_box": np.tile(np.float32([16, 16, 48, 56]), (count, 1)),
         "landmarks": landmarks,
+        "points": rng.random((count, 5, 2), np.float32),
     }
     pictures = rng.integers(0, 255, (count, 64, 64, 3), np.uint8)
     return Sample(f"clip{number}", pictures, np.zeros(640 * count, np.float32), tracks, {"identity": number})
@@ -51,7 +52,16 @@ def test_the_store_holds_every_frame_and_label(store, samples):
     np.testing.assert_array_equal(store.tracks["mouth_open"][:12], samples[0].tracks["mouth_open"])
     assert store.tracks["eye_boxes"][0, 0] == pytest.approx([40 - 6.8, 30 - 6.8, 40 + 6.8, 30 + 6.8])
     assert np.isnan(store.tracks["eye_boxes"][0, 1]).all()
-    np.testing.assert_array_equal(store.tracks["landmarks"][12:], samples[1].tracks["landmarks"])
+    for name in ("landmarks", "points"):
+        np.testing.assert_array_equal(store.tracks[name][12:], samples[1].tracks[name])
+
+
+def test_a_clip_of_an_older_studio_is_an_error(samples, tmp_path, monkeypatch):
+    del samples[1].tracks["points"]
+    monkeypatch.setattr(module, "find_shards", lambda folder, split: [Path("one.tar")])
+    monkeypatch.setattr(module, "iterate", lambda shards: iter(samples))
+    with pytest.raises(ConfigError, match=r"clip8 has no points.*render it again"):
+        build_frame_store(tmp_path, tmp_path / "store")
 
 
 def test_no_store_is_an_error(tmp_path):

@@ -33,6 +33,8 @@ MOTION_TRACKS = {
 }
 """Tracks in order, and how many numbers each has: `studio.performance.Performance` says what they mean."""
 MOTION_WIDTH = sum(MOTION_TRACKS.values())
+LIDS = (8, 9)
+"""Numbers of the face that shut the left and the right eye."""
 MOTION_SCALE = {
     "visemes": 4.0,
     "face": 5.0,

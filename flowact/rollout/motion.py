@@ -21,6 +21,7 @@ from flowact.diffusion.plan import DenoisePlan
 from flowact.memory.bank import BankConfig, MemoryBank
 from flowact.models.lips import Lips
 from flowact.models.motion_codec import MotionCodec
+from flowact.rollout.blinks import blinking
 from flowact.rollout.generate import Backbone, StreamState, shift
 
 _QUICK = ("visemes", "gaze")
@@ -45,7 +46,7 @@ class Mover:
     Attributes:
         network: an `MMDiT` of one cell.
         codec: motion to its latents and back.
-        lips: what they do to the voice; the rest is imagined.
+        lips: what they do to the voice; blinks come by chance, and the rest is imagined.
         plan: how motion is denoised, one chunk at a time.
         bank: sizes of the memory.
         guidance: how voice and prompt are made to count.
@@ -87,7 +88,7 @@ class Mover:
         # Before a stream begins the body stands as the portrait does: at rest.
         past = past * before.filled[:, -_LOOKED_BACK:, None, None]
         motion = _upright(_joined(past[:, -1, -1], made))
-        motion = self.lips.speak(motion, given.audio, given.audio_present)
+        motion = blinking(self.lips.speak(motion, given.audio, given.audio_present), noise)
         shown = _steadied(past, motion)
         return shown, before.commit(replace(done, latents=self.codec.encode(motion)))
 

@@ -156,7 +156,7 @@ def closeup_graph(closeup: Closeup) -> ov.Model:
     sizes: list[Shape] = [
         (3, closeup.side_px, closeup.side_px),
         (closeup.still_channels, closeup.side_px, closeup.side_px),
-        (closeup.read.in_features,),
+        (closeup.told,),
         *([(BONES, 2, 3)] if closeup.of_bones else []),
     ]
     example = [torch.rand(4, *s) for s in sizes]

@@ -15,6 +15,7 @@ from flowact.models.video_vae.closeup import (
     face_shots,
     follow_irises,
     hand_shots,
+    heard_numbers,
     mirrored,
     paste,
 )
@@ -134,6 +135,24 @@ def test_a_mouth_is_painted_over_what_was_decoded(mouth: Closeup) -> None:
     darker[middle] -= 0.3
     assert (mouth(darker, stills, numbers, bones) - made)[middle].abs().max() > 1e-3
     assert torch.equal(torch.where(hole == 0, made, 0.0), torch.where(hole == 0, one, 0.0))
+
+
+@torch.no_grad()
+def test_lids_do_not_listen_to_lips_and_neither_to_hands(mouth: Closeup) -> None:
+    eyes = awake(Closeup("eyes", SMALL))
+    heard = {part: set(heard_numbers(part)) for part in ("eyes", "mouth")}
+    for part, closeup in (("eyes", eyes), ("mouth", mouth)):
+        one, stills = torch.rand(1, 3, SIDE, SIDE), torch.rand(1, closeup.still_channels, SIDE, SIDE)
+        rest, bones = torch.zeros(1, FACE_NUMBERS), torch.zeros(1, 0, 2, 3)
+        made = closeup(one, stills, rest, bones)
+        for track in ("visemes", "face", "gaze", "hand_active", "breath"):
+            told = rest.clone()
+            told[:, motion_slice(track)] = 1
+            is_heard = motion_slice(track).start in heard[part]
+            assert torch.equal(closeup(one, stills, told, bones), made) != is_heard
+    lips, look = motion_slice("visemes").start, motion_slice("gaze").start
+    assert lips in heard["mouth"] - heard["eyes"]
+    assert look in heard["eyes"] - heard["mouth"]
 
 
 @torch.no_grad()

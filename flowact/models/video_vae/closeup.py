@@ -31,7 +31,10 @@ from flowact.nn.spots import spots
 
 Part = Literal["eyes", "mouth", "hand"]
 FACE_NUMBERS = MOTION_WIDTH
-"""What eyes and mouths are told: all of it."""
+"""What is told of eyes and mouths: all of it. What they listen to is less."""
+_HEARD = {"eyes": ("face", "head", "torso", "gaze"), "mouth": ("visemes", "face", "head", "torso")}
+"""Tracks that may change what eyes and mouths look like. Whoever hears more takes the company that lids and lips keep
+for a cause, and falls apart in another (docs/decisions/0024)."""
 HAND_NUMBERS = 15
 """How far up it is, its palm's and its fingers' directions, five bends, and the colour of skin."""
 HAND_MAPS = 12
@@ -107,10 +110,14 @@ class Closeup(nn.Module):
     Args:
         part: of what it is. The hole for a hand follows its limbs.
         config: its sizes.
+
+    Attributes:
+        told: how many numbers it is told.
     """
 
     edge: Tensor
     radii: Tensor
+    heard: Tensor
 
     def __init__(self, part: Part, config: CloseupConfig) -> None:
         super().__init__()
@@ -120,7 +127,9 @@ class Closeup(nn.Module):
         self.still_channels = 6 if part == "eyes" else 3
         shown = 3 + self.still_channels
         self.enter = conv(16 * shown + 4 * maps, c.width_4, 1)
-        self.read = nn.Linear(HAND_NUMBERS if of_bones else FACE_NUMBERS, 2 * c.width_4)
+        self.told, heard = HAND_NUMBERS if of_bones else FACE_NUMBERS, heard_numbers(part)
+        self.register_buffer("heard", torch.tensor(heard), persistent=False)
+        self.read = nn.Linear(len(heard), 2 * c.width_4)
         self.where = nn.Parameter(0.5 * torch.randn(c.width_4, c.side_px // 4, c.side_px // 4))
         self.fine_4 = blocks(c.blocks_4, c.width_4)
         self.up = conv(c.width_4, 4 * c.width_2, 1)
@@ -145,7 +154,7 @@ class Closeup(nn.Module):
         shown = [F.pixel_unshuffle(y, 4) for y in (seen, stills)] + [F.pixel_unshuffle(y, 2) for y in maps]
         x = self.enter(torch.cat(shown, 1).contiguous(memory_format=torch.channels_last))
         # What is told is an addition everywhere, and of maps that are learnt: so it matters at once where it is.
-        told, share = self.read(numbers.to(x.dtype))[:, :, None, None].chunk(2, 1)
+        told, share = self.read(numbers[:, self.heard].to(x.dtype))[:, :, None, None].chunk(2, 1)
         x = self.fine_4(x + told + share * self.where)
         beside = [F.pixel_unshuffle(y, 2) for y in (seen, stills)] + maps
         x = torch.cat([F.pixel_shuffle(self.up(x), 2), *(y.to(x.dtype) for y in beside)], 1)
@@ -228,6 +237,13 @@ class Closeup(nn.Module):
         lie outside.
         """
         return (places * side - self.side_px / 2).round().long()
+
+
+def heard_numbers(part: Part) -> list[int]:
+    """Which of the numbers that are told of a part it listens to."""
+    if part == "hand":
+        return list(range(HAND_NUMBERS))
+    return [column for track in _HEARD[part] for column in range(*motion_slice(track).indices(MOTION_WIDTH))]
 
 
 def face_shots(place: Tensor, places: Tensor, motion: Tensor, irises: Tensor | None = None) -> Shots:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flowact.core.clock import FRAMES_PER_LATENT
-from flowact.core.motion import MOTION_SCALE, motion_slice
+from flowact.core.motion import LIDS, MOTION_SCALE, motion_slice
 from flowact.models.video_vae.closeup import (
     Closeup,
     Part,
@@ -33,7 +33,6 @@ from flowact.models.video_vae.closeup import (
 )
 from flowact.models.video_vae.model import VideoVAE
 from flowact.models.video_vae.told import SAME_PICTURE_PX, Palette, Teller
-from flowact.studio.performance import FACE_UNITS
 from flowact.train.data.frames import FrameStore
 from flowact.train.data.latents import LatentStore
 from flowact.train.objectives.codec import to_pixels
@@ -43,7 +42,6 @@ _OTHERS = {"eyes": (1, 10_000), "mouth": (3, 15)}
 """How many others are in a mean, and how far away in time, in frames."""
 _EYES_UP_PX = 4.0
 """The middle of what is shown of eyes lies so far above that of the eyes: there are brows."""
-_LIDS = tuple(FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right"))
 _BLINKS, _BLINK_SHARE = 0.3, 0.3
 """A lid that is closed so far blinks, and the share of eyes that do: else one in ten would."""
 _VEIL = {"eyes": (0.85, 1.0), "mouth": (0.65, 1.0)}
@@ -254,7 +252,7 @@ class CloseupBatches:
 
 def _blinks(store: LatentStore) -> Numbers:
     """[K, 3] clip, latent frame and which of its four frames, wherever a lid is closed."""
-    lids = store.motion[..., motion_slice("face")].float()[..., list(_LIDS)] / MOTION_SCALE["face"]
+    lids = store.motion[..., motion_slice("face")].float()[..., list(LIDS)] / MOTION_SCALE["face"]
     found: Numbers = (lids.amax(-1) > _BLINKS).nonzero().numpy()
     return found
 

@@ -10,6 +10,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowact.core.clock import FRAMES_PER_LATENT
 from flowact.core.motion import MOTION_WIDTH
 from flowact.models.video_vae.told import SAME_PICTURE_PX
 from flowact.studio.performance import LANDMARKS
@@ -43,7 +44,7 @@ def measure_common_flow(frames: FrameStore, store: LatentStore, grid: int) -> Te
         number = torch.tensor([clip])
         moved = store.moved(number, torch.zeros_like(number), everywhere).flatten(1, 2)[0, ::_EVERY].float()
         first = int(frames.starts[clip])
-        points = torch.from_numpy(surface_points(frames.tracks, slice(first, first + store.length * 4)))
+        points = torch.from_numpy(surface_points(frames.tracks, slice(first, first + store.length * FRAMES_PER_LATENT)))
         at_still = points[int(store.stills[clip, 0])]
         points = points[::_EVERY]
         back = (at_still - points) * (SAME_PICTURE_PX / frames.frames.shape[1])
